@@ -1,0 +1,90 @@
+// One model on one device, in std types. The binding knows this file and nothing below it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace pairscore {
+
+// A borrowed run of values. C++17 has no std::span.
+template <typename T>
+struct View {
+  const T * data;
+  size_t size;
+  const T & operator[](size_t i) const { return data[i]; }
+};
+
+struct EngineSpec {
+  std::string base_path;
+  std::string adapter_path;  // empty: the adapter is merged into the base
+  std::string head_path;
+  std::string device;  // "cpu" or "cuda:N"
+  int32_t threads;
+  int32_t max_batch_tokens;     // padding included
+  int32_t max_sequence_tokens;
+  int32_t max_batch_sequences;
+  bool attention_soft_cap;
+};
+
+struct EngineInfo {
+  std::string architecture;
+  std::string quantization;
+  std::string device;
+  std::string device_name;
+  int32_t hidden_size;
+  int32_t layer_count;
+  int32_t vocabulary_size;
+  int32_t label_count;
+  std::vector<std::string> labels;
+  int32_t adapter_matched;
+  int32_t adapter_unmatched;
+  float adapter_scale;
+  uint64_t weight_bytes;
+};
+
+// Not thread-safe: the caller runs one call at a time, on any thread.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  virtual const EngineInfo & info() const = 0;
+  // tokens: (total), offsets: (rows + 1). Returns logits (rows, labels). Throws Error.
+  virtual std::vector<float> score(View<int32_t> tokens, View<int32_t> offsets) = 0;
+};
+
+// Throws Error: model_file, model_mismatch, model_values, device_unknown, device_memory, device_failed.
+std::unique_ptr<Engine> open_engine(const EngineSpec & spec);
+
+struct TokenLists {
+  std::vector<int32_t> tokens;
+  std::vector<int32_t> offsets;  // (texts + 1)
+};
+
+// Thread-safe after opening.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  // texts: UTF-8, spread over the tokenizer's threads. Adds no bos, no eos.
+  virtual TokenLists tokenize(const std::vector<std::string> & texts, bool parse_special) const = 0;
+};
+
+std::unique_ptr<Tokenizer> open_tokenizer(const std::string & base_path, int32_t threads);
+
+struct DeviceInfo {
+  std::string device;
+  std::string name;
+  uint64_t total_bytes;
+  uint64_t free_bytes;
+};
+
+struct BuildInfo {
+  std::string flavour;
+  std::string llama_version;
+  std::string system_info;
+  std::vector<DeviceInfo> devices;
+};
+
+BuildInfo build_info();
+
+}  // namespace pairscore
