@@ -1,0 +1,151 @@
+/** What a caller may set, and the same thing with every default filled in. */
+
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { PairscoreError } from './errors';
+
+/** Everything has a default: the bundled demo on the devices that its ensemble file names. */
+export interface ScorerOptions {
+  /** Path of an ensemble file. Default: the bundled demo. */
+  readonly ensemble?: string;
+  /** Puts every model on this device ('cpu', 'cuda:N', 'auto') or these devices, whatever the ensemble file says. */
+  readonly device?: string | readonly string[];
+  /** CPU threads in all. Default: what the machine offers. */
+  readonly threads?: number;
+  /** Tokens a row, in place of each manifest's maxLength. */
+  readonly maxLength?: number;
+  /** Most tokens in one batch, padding included. */
+  readonly batchTokens?: number;
+  /** Scores each pair a second time with A and B swapped, and averages. */
+  readonly tta?: boolean;
+  /** Gives prompt, A and B a third of maxLength each, as the reference notebook's option of that name. */
+  readonly spreadMaxLength?: boolean;
+  /** 'native' is checked against tokenizer.json on a sample; 'hf' uses tokenizer.json for everything. */
+  readonly tokenizer?: TokenizerChoice;
+  /** Most pairs that scorePairs takes from its source ahead of the pair it yields. */
+  readonly lookAhead?: number;
+  /** Told in words what opening is about to do. */
+  readonly onStage?: (stage: string) => void;
+}
+
+export type TokenizerChoice = 'native' | 'hf';
+
+/** ScorerOptions, checked. null: left to the ensemble file, the manifest or the device. */
+export interface Settings {
+  readonly ensemble: string;
+  readonly devices: readonly string[] | null;
+  readonly threads: number;
+  readonly maxLength: number | null;
+  readonly batchTokens: number | null;
+  readonly orientations: readonly Orientation[];
+  readonly spreadMaxLength: boolean;
+  readonly tokenizer: TokenizerChoice;
+  readonly lookAhead: number;
+  readonly onStage: (stage: string) => void;
+}
+
+/** Which reply stands first in the text that a model reads. */
+export type Orientation = 'asGiven' | 'swapped';
+
+export const BUNDLED_ENSEMBLE = resolve(__dirname, '..', 'models', 'ensemble.json');
+
+const DEFAULT_LOOK_AHEAD = 256;
+const DEVICE = /^(?:cpu|auto|cuda:(?:0|[1-9]\d*))$/;
+
+const KEYS: ReadonlySet<string> = new Set([
+  'ensemble',
+  'device',
+  'threads',
+  'maxLength',
+  'batchTokens',
+  'tta',
+  'spreadMaxLength',
+  'tokenizer',
+  'lookAhead',
+  'onStage',
+]);
+
+/** What an error message calls a value. */
+export function described(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'string') return value.length > 60 ? `a string of ${value.length} characters` : `'${value}'`;
+  if (typeof value === 'number' || typeof value === 'boolean' || typeof value === 'bigint') return String(value);
+  if (Array.isArray(value)) return 'a list';
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+export function usageError(expected: string, key: string, received: unknown): PairscoreError {
+  return new PairscoreError('ERR_USAGE', `Expected ${expected} for ${key} but received ${described(received)}`);
+}
+
+export function checkOptions(options: ScorerOptions): Settings {
+  const given: unknown = options;
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw usageError('an object', 'options', given);
+  }
+  for (const key of Object.keys(given)) {
+    if (!KEYS.has(key)) throw new PairscoreError('ERR_USAGE', `Expected a known option but received '${key}'`);
+  }
+  return Object.freeze({
+    ensemble: resolve(text(options.ensemble, 'ensemble') ?? BUNDLED_ENSEMBLE),
+    devices: devices(options.device),
+    threads: count(options.threads, 'threads', 1) ?? availableParallelism(),
+    maxLength: count(options.maxLength, 'maxLength', 1) ?? null,
+    batchTokens: count(options.batchTokens, 'batchTokens', 1) ?? null,
+    orientations: flag(options.tta, 'tta') ? (['asGiven', 'swapped'] as const) : (['asGiven'] as const),
+    spreadMaxLength: flag(options.spreadMaxLength, 'spreadMaxLength'),
+    tokenizer: tokenizer(options.tokenizer),
+    lookAhead: count(options.lookAhead, 'lookAhead', 1) ?? DEFAULT_LOOK_AHEAD,
+    onStage: listener(options.onStage, 'onStage'),
+  });
+}
+
+function text(value: unknown, key: string): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'string' || value === '') throw usageError('a path', key, value);
+  return value;
+}
+
+function count(value: unknown, key: string, least: number): number | undefined {
+  if (value === undefined) return undefined;
+  const fits = typeof value === 'number' && Number.isInteger(value) && value >= least && value <= 0x7fffffff;
+  if (!fits) throw usageError(`a whole number of at least ${least}`, key, value);
+  return value;
+}
+
+function flag(value: unknown, key: string): boolean {
+  if (value === undefined) return false;
+  if (typeof value !== 'boolean') throw usageError('true or false', key, value);
+  return value;
+}
+
+function tokenizer(value: unknown): TokenizerChoice {
+  if (value === undefined) return 'native';
+  if (value !== 'native' && value !== 'hf') throw usageError(`'native' or 'hf'`, 'tokenizer', value);
+  return value;
+}
+
+function devices(value: unknown): readonly string[] | null {
+  if (value === undefined) return null;
+  const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (list.length === 0) throw usageError('a device', 'device', 'an empty list');
+  return list.map((device) => {
+    if (typeof device !== 'string' || !DEVICE.test(device)) {
+      throw usageError(`'cpu', 'cuda:N' or 'auto'`, 'device', device);
+    }
+    return device;
+  });
+}
+
+/** A callback that does nothing where none is given. */
+export function listener<T>(value: ((argument: T) => void) | undefined, key: string): (argument: T) => void {
+  if (value === undefined) return () => undefined;
+  if (typeof value !== 'function') throw usageError('a function', key, value);
+  return value;
+}
+
+export function checkSignal(value: unknown): AbortSignal | undefined {
+  if (value === undefined) return undefined;
+  if (!(value instanceof AbortSignal)) throw usageError('an AbortSignal', 'signal', value);
+  return value;
+}
