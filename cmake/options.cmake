@@ -1,0 +1,18 @@
+# Every switch of the build. Set one with -DNAME=value, or as an environment variable of the same name for
+# `node cmake/build.mjs` and `npm ci`.
+
+set(PAIRSCORE_CUDA "auto" CACHE STRING "CUDA backend: auto, on or off")
+set_property(CACHE PAIRSCORE_CUDA PROPERTY STRINGS auto on off)
+
+option(PAIRSCORE_NATIVE "Compile for this very CPU (-march=native); off compiles for the AVX2 class" ON)
+option(PAIRSCORE_STATIC_RUNTIME "Link libstdc++ and libgcc statically, for binaries that travel" OFF)
+set(PAIRSCORE_SANITIZE "" CACHE STRING "Sanitizers of the whole binary, as -fsanitize takes them: address,undefined")
+set(PAIRSCORE_OUTPUT_DIR "${PROJECT_SOURCE_DIR}/build/Release" CACHE PATH "Where pairscore.node goes")
+set(LLAMA_CPP_DIR "" CACHE PATH "A llama.cpp tree of your own; empty fetches the pinned one")
+
+if(NOT PAIRSCORE_CUDA MATCHES "^(auto|on|off)$")
+  message(FATAL_ERROR "Expected auto, on or off for PAIRSCORE_CUDA but received \"${PAIRSCORE_CUDA}\"")
+endif()
+if(PAIRSCORE_CUDA STREQUAL "on")
+  message(FATAL_ERROR "PAIRSCORE_CUDA=on: this version has no CUDA backend yet; use auto or off")
+endif()
