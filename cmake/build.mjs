@@ -3,12 +3,12 @@
 import { createRequire } from 'node:module';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
+import { currentStamp, root, writeStamp } from './stamp.mjs';
 
 const require = createRequire(import.meta.url);
-export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const buildFolder = join(root, 'build');
 
 /** Each has its own objects; all share the unpacked llama.cpp. `output` is the folder that gets pairscore.node. */
@@ -21,7 +21,7 @@ const profiles = {
   },
   sanitize: {
     work: 'cmake-sanitize',
-    output: 'sanitize',
+    output: 'sanitize/build/Release',
     switches: { PAIRSCORE_SANITIZE: 'address,undefined', PAIRSCORE_CUDA: 'off' },
   },
 };
@@ -99,8 +99,10 @@ export async function build(profileName = 'source') {
       cMakeOptions: cmakeSwitches(profile),
       parallel: String(jobCount()),
     });
+    const stamp = currentStamp();
     await system.configure();
     await system.build();
+    writeStamp(join(buildFolder, profile.output), stamp);
     return join(buildFolder, profile.output, 'pairscore.node');
   });
 }
