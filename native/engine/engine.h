@@ -44,13 +44,16 @@ struct EngineInfo {
   uint64_t weight_bytes;
 };
 
-// Not thread-safe: the caller runs one call at a time, on any thread.
+// Not thread-safe but for cancel(): the caller runs one call at a time, on any thread.
 class Engine {
  public:
   virtual ~Engine() = default;
   virtual const EngineInfo & info() const = 0;
-  // tokens: (total), offsets: (rows + 1). Returns logits (rows, labels). Throws Error.
+  // tokens: (total), offsets: (rows + 1). Returns logits (rows, labels), not finite where a row's activations were not.
+  // Throws Error.
   virtual std::vector<float> score(View<int32_t> tokens, View<int32_t> offsets) = 0;
+  // Any thread: the call in flight, and every later one, ends soon with Error{closed}. For a process that is going down.
+  virtual void cancel() = 0;
 };
 
 // Throws Error: model_file, model_mismatch, model_values, device_unknown, device_memory, device_failed.

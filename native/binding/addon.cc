@@ -1,0 +1,53 @@
+#include <napi.h>
+
+#include "binding/instance.h"
+#include "binding/wraps.h"
+#include "engine/engine.h"
+#include "error.h"
+
+namespace pairscore {
+namespace {
+
+Napi::Object ToObject(Napi::Env env, const DeviceInfo & device) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("device", device.device);
+  object.Set("name", device.name);
+  object.Set("totalBytes", static_cast<double>(device.total_bytes));
+  object.Set("freeBytes", static_cast<double>(device.free_bytes));
+  return object;
+}
+
+// buildInfo(): BuildInfo
+Napi::Value BuildInfoObject(const Napi::CallbackInfo & info) {
+  const Napi::Env env = info.Env();
+  const BuildInfo build = build_info();
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("flavour", build.flavour);
+  object.Set("llamaVersion", build.llama_version);
+  object.Set("systemInfo", build.system_info);
+  Napi::Array devices = Napi::Array::New(env, build.devices.size());
+  for (uint32_t i = 0; i < build.devices.size(); i++) devices[i] = ToObject(env, build.devices[i]);
+  object.Set("devices", devices);
+  Napi::Array codes = Napi::Array::New(env);
+  for (const CodeName & entry : kCodeNames) codes[codes.Length()] = Napi::String::New(env, entry.name);
+  object.Set("errorCodes", codes);
+  return object;
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  Instance * instance = new Instance;  // the environment owns it from here and deletes it
+  env.SetInstanceData(instance);
+  instance->engine_class = Napi::Persistent(DefineEngine(env));
+  instance->tokenizer_class = Napi::Persistent(DefineTokenizer(env));
+  exports.Set("buildInfo", Napi::Function::New<BuildInfoObject>(env, "buildInfo"));
+  exports.Set("openEngine", Napi::Function::New<OpenEngine>(env, "openEngine"));
+  exports.Set("openTokenizer", Napi::Function::New<OpenTokenizer>(env, "openTokenizer"));
+  return exports;
+}
+
+}  // namespace
+}  // namespace pairscore
+
+static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return pairscore::Init(env, exports); }
+
+NODE_API_MODULE(pairscore, InitAddon)

@@ -1,0 +1,108 @@
+#include <memory>
+#include <utility>
+
+#include "binding/arguments.h"
+#include "binding/instance.h"
+#include "binding/seat.h"
+#include "binding/wraps.h"
+#include "engine/engine.h"
+
+namespace pairscore {
+namespace {
+
+using TokenizerSeat = Seat<Tokenizer>;
+
+class NativeTokenizer : public Napi::ObjectWrap<NativeTokenizer> {
+ public:
+  explicit NativeTokenizer(const Napi::CallbackInfo & info);
+  static Napi::Function Constructor(Napi::Env env);
+
+ private:
+  Napi::Value Tokenize(const Napi::CallbackInfo & info);
+  Napi::Value Close(const Napi::CallbackInfo & info);
+
+  std::shared_ptr<TokenizerSeat> seat_;
+};
+
+class OpenWorker final : public PromiseWorker {
+ public:
+  OpenWorker(const Napi::Object & spec, std::shared_ptr<TokenizerSeat> seat)
+      : PromiseWorker(spec.Env()),
+        base_path_(TextField(spec, "basePath")),
+        threads_(IntegerField(spec, "threads")),
+        seat_(std::move(seat)) {}
+
+ protected:
+  void Run() override { seat_->resource = open_tokenizer(base_path_, threads_); }
+  Napi::Value Result(Napi::Env env) override {
+    auto handle = Napi::External<std::shared_ptr<TokenizerSeat>>::New(env, &seat_);
+    return env.GetInstanceData<Instance>()->tokenizer_class.New({handle});
+  }
+
+ private:
+  const std::string base_path_;
+  const int32_t threads_;
+  std::shared_ptr<TokenizerSeat> seat_;
+};
+
+class TokenizeWorker final : public PromiseWorker {
+ public:
+  TokenizeWorker(const Napi::CallbackInfo & info, std::shared_ptr<TokenizerSeat> seat)
+      : PromiseWorker(info.Env()),
+        texts_(TextsArgument(info, 0)),
+        parse_special_(FlagArgument(info, 1)),
+        seat_(std::move(seat)) {}
+
+ protected:
+  void Run() override {
+    if (!seat_->resource) throw Error(Code::closed, "Expected an open tokenizer but it is closed");
+    lists_ = seat_->resource->tokenize(texts_, parse_special_);
+  }
+  Napi::Value Result(Napi::Env env) override {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("tokens", ToInt32Array(env, lists_.tokens));
+    object.Set("offsets", ToInt32Array(env, lists_.offsets));
+    return object;
+  }
+
+ private:
+  const std::vector<std::string> texts_;
+  const bool parse_special_;
+  std::shared_ptr<TokenizerSeat> seat_;
+  TokenLists lists_;
+};
+
+NativeTokenizer::NativeTokenizer(const Napi::CallbackInfo & info) : Napi::ObjectWrap<NativeTokenizer>(info) {
+  if (!info[0].IsExternal()) throw MakeError(info.Env(), Code::usage, "Expected tokenizers to be opened by openTokenizer");
+  seat_ = *info[0].As<Napi::External<std::shared_ptr<TokenizerSeat>>>().Data();
+}
+
+Napi::Function NativeTokenizer::Constructor(Napi::Env env) {
+  return DefineClass(env, "NativeTokenizer",
+                     {InstanceMethod<&NativeTokenizer::Tokenize>("tokenize"), InstanceMethod<&NativeTokenizer::Close>("close")});
+}
+
+// tokenize(texts: readonly string[], parseSpecial: boolean): Promise<TokenLists>
+Napi::Value NativeTokenizer::Tokenize(const Napi::CallbackInfo & info) {
+  if (seat_->closed) throw MakeError(info.Env(), Code::closed, "Expected an open tokenizer but it is closed");
+  return seat_->queue->Submit(std::make_unique<TokenizeWorker>(info, seat_));
+}
+
+// close(): Promise<void>
+Napi::Value NativeTokenizer::Close(const Napi::CallbackInfo & info) {
+  seat_->closed = true;
+  return seat_->queue->Submit(std::make_unique<CloseWorker<TokenizerSeat>>(info.Env(), seat_));
+}
+
+}  // namespace
+
+Napi::Function DefineTokenizer(Napi::Env env) { return NativeTokenizer::Constructor(env); }
+
+// openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer>
+Napi::Value OpenTokenizer(const Napi::CallbackInfo & info) {
+  const Napi::Object spec = ObjectArgument(info, 0);
+  auto seat = std::make_shared<TokenizerSeat>(info.Env(), nullptr);
+  return seat->queue->Submit(std::make_unique<OpenWorker>(spec, seat));
+}
+
+}  // namespace pairscore

@@ -1,0 +1,16 @@
+// Process-wide state of libllama: its log, its devices.
+#pragma once
+
+#include <string>
+
+#include "ggml-backend.h"
+
+namespace pairscore {
+
+// Idempotent, any thread. Must come before any other call to libllama.
+void init_llama();
+
+// The ggml device of "cuda:N", nullptr for "cpu". Throws Error{device_unknown}.
+ggml_backend_dev_t find_device(const std::string & device);
+
+}  // namespace pairscore
