@@ -24,6 +24,9 @@ export interface PairText {
   readonly responseB: string;
 }
 
+/** Which reply stands first in the text that a model reads. */
+export type Orientation = 'asGiven' | 'swapped';
+
 /** One row of a file: the cells as they stand there, still to be parsed the way each model was trained. */
 export interface PairRecord {
   readonly id: string;

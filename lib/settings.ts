@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { PairscoreError } from './errors';
+import type { Orientation } from './pair';
 
 /** Everything has a default: the bundled demo on the devices that its ensemble file names. */
 export interface ScorerOptions {
@@ -43,9 +44,6 @@ export interface Settings {
   readonly lookAhead: number;
   readonly onStage: (stage: string) => void;
 }
-
-/** Which reply stands first in the text that a model reads. */
-export type Orientation = 'asGiven' | 'swapped';
 
 export const BUNDLED_ENSEMBLE = resolve(__dirname, '..', 'models', 'ensemble.json');
 

@@ -1,0 +1,24 @@
+/** Long synchronous work in slices of a few milliseconds, so that the event loop goes on. */
+
+import { nextTurn } from './gather';
+import { throwIfAborted } from './ticket';
+
+const SLICE_MS = 3;
+
+/** Maps in order; between two slices the event loop has a turn, and the signal is looked at. */
+export async function mapInSlices<T, R>(
+  items: readonly T[],
+  map: (item: T, index: number) => R,
+  signal?: AbortSignal,
+): Promise<R[]> {
+  const results: R[] = [];
+  let started = performance.now();
+  for (const [index, item] of items.entries()) {
+    results.push(map(item, index));
+    if (performance.now() - started < SLICE_MS) continue;
+    await nextTurn();
+    throwIfAborted(signal);
+    started = performance.now();
+  }
+  return results;
+}

@@ -1,0 +1,72 @@
+/** One caller's sequences: collects their logits in the caller's order. The first error, or the signal, ends it. */
+
+import { PairscoreError } from '../errors';
+
+export class Ticket {
+  /** Logits by slot. Rejects with the first error; ERR_ABORTED where the signal fired. */
+  readonly answers: Promise<readonly Float32Array[]>;
+  private readonly slots: (Float32Array | undefined)[];
+  private readonly onAnswer: (slot: number) => void;
+  private missing: number;
+  private open = true;
+  private resolve: (answers: readonly Float32Array[]) => void = () => undefined;
+  private reject: (error: unknown) => void = () => undefined;
+  private release: () => void = () => undefined;
+
+  constructor(count: number, signal?: AbortSignal, onAnswer: (slot: number) => void = () => undefined) {
+    this.slots = new Array<Float32Array | undefined>(count);
+    this.missing = count;
+    this.onAnswer = onAnswer;
+    this.answers = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    if (count === 0) this.settle();
+    else if (signal) this.watch(signal);
+  }
+
+  /** False once nobody waits: rows of a closed ticket are dropped before they are scored. */
+  get isOpen(): boolean {
+    return this.open;
+  }
+
+  deliver(slot: number, logits: Float32Array): void {
+    if (!this.open || this.slots[slot] !== undefined) return;
+    this.slots[slot] = logits;
+    this.missing -= 1;
+    this.onAnswer(slot);
+    if (this.missing === 0) this.settle();
+  }
+
+  fail(error: unknown): void {
+    if (!this.open) return;
+    this.shut();
+    this.reject(error);
+  }
+
+  private settle(): void {
+    this.shut();
+    this.resolve(this.slots.filter((logits) => logits !== undefined));
+  }
+
+  private shut(): void {
+    this.open = false;
+    this.release();
+  }
+
+  private watch(signal: AbortSignal): void {
+    if (signal.aborted) return this.fail(aborted(signal));
+    const onAbort = (): void => this.fail(aborted(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+    this.release = () => signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** The signal's reason becomes the cause. */
+export function aborted(signal: AbortSignal): PairscoreError {
+  return new PairscoreError('ERR_ABORTED', 'The operation was aborted', { cause: signal.reason });
+}
+
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw aborted(signal);
+}

@@ -1,0 +1,64 @@
+/** Opens what the addon offers. Every error that leaves here is a PairscoreError with the addon's code and reason. */
+
+import { PairscoreError, hasErrorCode } from '../errors';
+import type {
+  BuildInfo,
+  EngineInfo,
+  EngineSpec,
+  NativeEngine,
+  NativeTokenizer,
+  TokenLists,
+  TokenizerSpec,
+} from './contract';
+import { loadAddon } from './load';
+
+export function buildInfo(): BuildInfo {
+  return loadAddon().buildInfo();
+}
+
+export async function openEngine(spec: EngineSpec): Promise<NativeEngine> {
+  const addon = loadAddon();
+  return new Engine(await typed(() => addon.openEngine(spec)));
+}
+
+export async function openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer> {
+  const addon = loadAddon();
+  return new Tokenizer(await typed(() => addon.openTokenizer(spec)));
+}
+
+class Engine implements NativeEngine {
+  constructor(private readonly native: NativeEngine) {}
+
+  info(): EngineInfo {
+    return this.native.info();
+  }
+
+  score(tokens: Int32Array, offsets: Int32Array): Promise<Float32Array> {
+    return typed(() => this.native.score(tokens, offsets));
+  }
+
+  close(): Promise<void> {
+    return typed(() => this.native.close());
+  }
+}
+
+class Tokenizer implements NativeTokenizer {
+  constructor(private readonly native: NativeTokenizer) {}
+
+  tokenize(texts: readonly string[], parseSpecial: boolean): Promise<TokenLists> {
+    return typed(() => this.native.tokenize(texts, parseSpecial));
+  }
+
+  close(): Promise<void> {
+    return typed(() => this.native.close());
+  }
+}
+
+async function typed<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof PairscoreError || !hasErrorCode(error)) throw error;
+    throw new PairscoreError(error.code, error.message, { cause: error });
+  }
+}

@@ -1,0 +1,69 @@
+/** Rows of a file -> the texts that each model reads, and the rows that some model's parser refuses. */
+
+import { mapInSlices } from './batches/slices';
+import { PairscoreError } from './errors';
+import type { ModelSpec } from './model/spec';
+import type { BadRow, BadRowPolicy } from './outcome';
+import type { PairRecord, PairText } from './pair';
+import { pairTextFromCells } from './prompt/pair-text';
+
+export interface ParsedRecords {
+  /** Rows that every model's parser accepts, in input order. */
+  readonly records: readonly PairRecord[];
+  /** By model, then by row of `records`. */
+  readonly texts: readonly (readonly PairText[])[];
+  readonly badRows: readonly BadRow[];
+}
+
+export interface ParseOptions {
+  readonly policy: BadRowPolicy;
+  readonly signal: AbortSignal;
+}
+
+/** Under 'fail' throws ERR_INPUT_CELL for the first bad row. */
+export async function parseRecords(
+  records: readonly PairRecord[],
+  specs: readonly ModelSpec[],
+  options: ParseOptions,
+): Promise<ParsedRecords> {
+  const parse = (record: PairRecord): readonly PairText[] | PairscoreError => {
+    const texts = parseRecord(record, specs);
+    if (texts instanceof PairscoreError && options.policy === 'fail') throw texts;
+    return texts;
+  };
+  const parsed = await mapInSlices(records, parse, options.signal);
+  const good = records.filter((_, i) => !(parsed[i] instanceof PairscoreError));
+  const texts = parsed.filter((result) => !(result instanceof PairscoreError));
+  return {
+    records: good,
+    texts: specs.map((_, model) => texts.flatMap((byModel) => byModel[model] ?? [])),
+    badRows: records.flatMap((record, i) => {
+      const error = parsed[i];
+      return error instanceof PairscoreError ? [toBadRow(record, error)] : [];
+    }),
+  };
+}
+
+/** Models of one parser, null policy and joiner share their texts: parsing is done once. */
+function parseRecord(record: PairRecord, specs: readonly ModelSpec[]): readonly PairText[] | PairscoreError {
+  const done = new Map<string, PairText>();
+  try {
+    return specs.map((spec) => {
+      const key = JSON.stringify([spec.parser, spec.nullText, spec.joiner]);
+      const text = done.get(key) ?? pairTextFromCells(record.cells, spec);
+      done.set(key, text);
+      return text;
+    });
+  } catch (error) {
+    if (!(error instanceof PairscoreError)) throw error;
+    const { column } = error.place;
+    const where = `Row ${record.row} (id ${record.id})${column === undefined ? '' : `, column ${column}`}`;
+    const place = { ...error.place, row: record.row, id: record.id };
+    return new PairscoreError(error.code, `${where}: ${error.message}`, { ...place, cause: error });
+  }
+}
+
+function toBadRow(record: PairRecord, error: PairscoreError): BadRow {
+  const { code, message, place } = error;
+  return { id: record.id, row: record.row, column: place.column, code, message };
+}
