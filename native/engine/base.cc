@@ -1,5 +1,7 @@
 #include "engine/base.h"
 
+#include <unordered_set>
+
 #include "error.h"
 
 namespace pairscore {
@@ -15,9 +17,23 @@ uint32_t required(const GgufFile & base, const std::string & key, uint32_t most)
                                     " but received " + (value ? std::to_string(*value) : "nothing"));
 }
 
+// llama.cpp aborts the process where two tokens are the same.
+void check_unique_tokens(const GgufFile & base) {
+  std::unordered_set<std::string> seen;
+  for (std::string & token : base.texts("tokenizer.ggml.tokens").value_or(std::vector<std::string>{})) {
+    if (!seen.insert(token).second) {
+      throw Error(Code::model_file, "Expected distinct tokens in the vocabulary of " + base.path() + " but received \"" + token + "\" twice");
+    }
+  }
+}
+
 void check_vocabulary(const GgufFile & base, uint32_t rows) {
   const std::string model = base.text("tokenizer.ggml.model").value_or("none");
   if (model == "none" || model == "no_vocab") return;
+  if (model != "llama" && model != "gpt2") {
+    throw Error(Code::model_mismatch, "Expected tokenizer.ggml.model llama or gpt2 in " + base.path() + " but received " + model);
+  }
+  check_unique_tokens(base);
   const size_t tokens = base.array_length("tokenizer.ggml.tokens", GGUF_TYPE_STRING);
   if (tokens != rows) {
     throw Error(Code::model_file, "Expected " + std::to_string(rows) + " tokens in the vocabulary of " + base.path() +
