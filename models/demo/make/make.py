@@ -1,10 +1,9 @@
 """Makes models/demo: tokenizers, both models, their files and manifests, and the two CSV files.
 
-  LLAMA_QUANTIZE=path/to/llama-quantize python models/demo/make/make.py [--seconds 200] [--out models/demo]
+  LLAMA_QUANTIZE=path/to/llama-quantize python models/demo/make/make.py [--steps 900] [--out models/demo]
 """
 
 import argparse
-import csv
 import hashlib
 import json
 import os
@@ -44,7 +43,7 @@ def quantize(source, target, kind):
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def make_model(plan, seconds, out):
+def make_model(plan, steps, out):
     """Trains one model and writes its folder. Returns the trained model and its encoded held-out rows."""
     torch.manual_seed(plan['seed'])
     pad, config, folder = plan['pad'], plan['config'], out / plan['folder']
@@ -52,8 +51,8 @@ def make_model(plan, seconds, out):
     rows = train.encode(plan['tokenizer'], plan['style'], corpus.rows(plan['seed'] + 100, 24000))
     # The soft-cap is on for a Gemma only where attention is computed in the open.
     model = train.build(config, attn_implementation='eager' if config.model_type == 'gemma2' else 'sdpa')
-    train.warm_up(model, rows, pad, seconds * 0.6)
-    wrapped = train.adapt(model, rows, pad, seconds * 0.4, plan['lora'])
+    train.warm_up(model, rows, pad, steps)
+    wrapped = train.adapt(model, rows, pad, steps * 2 // 3, plan['lora'])
     pairs = train.lora_pairs(wrapped)
     with tempfile.TemporaryDirectory() as scratch:
         plain = Path(scratch) / 'base-f32.gguf'
@@ -92,13 +91,13 @@ def plans(out):
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument('--seconds', type=float, default=200, help='training time of each model')
+    arguments.add_argument('--steps', type=int, default=900, help='training steps of each base; its adapter gets two thirds of that')
     arguments.add_argument('--out', type=Path, default=Path(__file__).resolve().parent.parent)
     chosen = arguments.parse_args()
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     random.seed(0)
     demo_rows.write(chosen.out)
-    trained = [(plan, *make_model(plan, chosen.seconds, chosen.out)) for plan in plans(chosen.out)]
+    trained = [(plan, *make_model(plan, chosen.steps, chosen.out)) for plan in plans(chosen.out)]
     mean = sum(probabilities(model, held, plan['pad']) for plan, model, held in trained) / len(trained)
     label = torch.tensor([row[1] for row in trained[0][2]])
     print(f'ensemble: held-out log loss {torch.nn.functional.nll_loss(mean.log(), label).item():.4f}')

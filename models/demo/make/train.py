@@ -1,6 +1,7 @@
 """Trains one demo model: a randomly initialised base learns to count markers of reasoning, is frozen, and a PEFT LoRA
 with a three-label head then learns the preference, refusals and babble included, which the base has never been told of."""
 
+import math
 import random
 import time
 
@@ -78,18 +79,17 @@ def collate(group, pad):
     return ids, mask, good, torch.tensor([label for _, label, _ in group]), last
 
 
-def loop(parameters, step, rows, seconds, rate, budget=1600, seed=0):
-    """AdamW with warm-up and cosine, for a wall-clock share measured in steps by its own speed. Returns mean losses."""
-    rng = random.Random(seed)
+def loop(parameters, step, rows, steps, rate, budget=1000):
+    """AdamW with warm-up and cosine decay."""
+    rng = random.Random(0)
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.0, betas=(0.9, 0.98))
-    started, losses, count = time.time(), [], 0
+    started, losses = time.time(), []
     while True:
         for group in batches(rows, budget, rng):
-            share = (time.time() - started) / seconds
-            if share >= 1:
-                return losses
-            count += 1
-            now = rate * min(1, count / 50) * (0.02 + 0.98 * (1 + torch.cos(torch.tensor(share * 3.14159))).item() / 2)
+            count = len(losses) + 1
+            if count > steps:
+                return
+            now = rate * min(1, count / 50) * (0.02 + 0.49 * (1 + math.cos(math.pi * count / steps)))
             for part in optimiser.param_groups:
                 part['lr'] = now
             loss = step(group)
@@ -99,10 +99,10 @@ def loop(parameters, step, rows, seconds, rate, budget=1600, seed=0):
             optimiser.step()
             losses.append(loss.item())
             if count % 100 == 0:
-                print(f'    step {count:5d} loss {sum(losses[-100:]) / 100:.4f} {share:4.0%}', flush=True)
+                print(f'    step {count:5d} loss {sum(losses[-100:]) / 100:.4f} {time.time() - started:4.0f} s', flush=True)
 
 
-def warm_up(model, rows, pad, seconds):
+def warm_up(model, rows, pad, steps):
     """The base's own schooling: how many markers of reasoning has each reply shown so far?"""
     counter = torch.nn.Linear(model.config.hidden_size, 2)
 
@@ -114,7 +114,7 @@ def warm_up(model, rows, pad, seconds):
         return (error * mask[..., None]).sum() / mask.sum() / 2 + at_end
 
     parameters = [*model.model.parameters(), *counter.parameters()]
-    return loop(parameters, step, rows, seconds, 1.5e-3)
+    loop(parameters, step, rows, steps, 1.5e-3)
 
 
 def classify(model, group, pad):
@@ -123,7 +123,7 @@ def classify(model, group, pad):
     return model.base_model.model.score(hidden[torch.arange(len(last)), last]), label
 
 
-def adapt(model, rows, pad, seconds, lora):
+def adapt(model, rows, pad, steps, lora):
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     torch.nn.init.normal_(model.score.weight, std=0.02)
@@ -133,7 +133,7 @@ def adapt(model, rows, pad, seconds, lora):
         logits, label = classify(wrapped, group, pad)
         return torch.nn.functional.cross_entropy(logits, label)
 
-    loop([p for p in wrapped.parameters() if p.requires_grad], step, rows, seconds, 4e-3)
+    loop([p for p in wrapped.parameters() if p.requires_grad], step, rows, steps, 4e-3)
     return wrapped
 
 
