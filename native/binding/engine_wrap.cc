@@ -1,5 +1,5 @@
-#include <atomic>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "binding/arguments.h"
@@ -11,15 +11,43 @@
 namespace pairscore {
 namespace {
 
+// The engine that is scoring right now, for the JavaScript thread to cancel.
+class Scoring {
+ public:
+  // Work thread, around a call of score.
+  class Scope {
+   public:
+    Scope(Scoring & scoring, Engine * engine) : scoring_(scoring) { scoring_.set(engine); }
+    ~Scope() { scoring_.set(nullptr); }
+    Scope(const Scope &) = delete;
+    Scope & operator=(const Scope &) = delete;
+
+   private:
+    Scoring & scoring_;
+  };
+
+  // Any thread.
+  void cancel() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (engine_) engine_->cancel();
+  }
+
+ private:
+  void set(Engine * engine) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    engine_ = engine;
+  }
+
+  std::mutex mutex_;
+  Engine * engine_ = nullptr;
+};
+
 struct EngineSeat : Seat<Engine> {
   EngineInfo info;
-  std::atomic<Engine *> scoring{nullptr};
+  Scoring scoring;
 
   // A process that exits, or a worker thread that is terminated, does not wait for a batch to end.
-  explicit EngineSeat(Napi::Env env)
-      : Seat(env, [this] {
-          if (Engine * engine = scoring) engine->cancel();
-        }) {}
+  explicit EngineSeat(Napi::Env env) : Seat(env, [this] { scoring.cancel(); }) {}
 };
 
 class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
@@ -63,9 +91,8 @@ class ScoreWorker final : public PromiseWorker {
  protected:
   void Run() override {
     if (!seat_->resource) throw Error(Code::closed, "Expected an open engine but it is closed");
-    seat_->scoring = seat_->resource.get();
+    const Scoring::Scope scope(seat_->scoring, seat_->resource.get());
     logits_ = seat_->resource->score({tokens_.data(), tokens_.size()}, {offsets_.data(), offsets_.size()});
-    seat_->scoring = nullptr;
   }
   Napi::Value Result(Napi::Env env) override { return ToFloat32Array(env, logits_); }
 
