@@ -1,4 +1,4 @@
-/** Which devices each model runs on. */
+/** Which devices each model runs on, and how large the batches of a GPU may be. Pure: the machine is an argument. */
 
 import { PairscoreError } from '../errors';
 import type { DeviceInfo } from '../native/contract';
@@ -8,89 +8,174 @@ export interface Wish {
   readonly name: string;
   /** 'cpu', 'cuda:N' or 'auto', as written. */
   readonly devices: readonly string[];
-  /** Memory that it needs on a GPU: weights and scratch. */
-  readonly bytes: number;
+  /** Tokens of its longest sequence: no batch can be smaller. */
+  readonly maxLength: number;
+  /** Memory that it needs on a GPU for batches of so many tokens. */
+  readonly gpuBytes: (batchTokens: number) => number;
+}
+
+export interface Placement {
+  /** In the order of the wishes. */
+  readonly devices: readonly (readonly string[])[];
+  readonly gpuBatchTokens: number;
 }
 
 type FreeBytes = Map<string, number>;
 
+/** Where something did not fit. */
+interface Shortage {
+  readonly wish: Wish;
+  readonly device: string;
+  readonly free: number;
+}
+
+type Spread = 'everywhere' | 'oneEach';
+type Attempt = readonly (readonly string[])[] | Shortage;
+
+/** A hint is rounded down to this many tokens. */
+const HINT_STEP = 256;
+
 /**
- * Devices of each model, in the order of the wishes. 'auto': on every GPU where all such models fit together, so that rows
- * can be balanced; else each model on the GPUs where it fits alone, the largest first; without a GPU, the CPU.
- * Throws ERR_DEVICE_UNKNOWN and ERR_DEVICE_MEMORY.
+ * 'auto': on every GPU where all such models fit together, so that rows can be balanced, with smaller batches if that makes
+ * them fit; else each model where it fits alone, the largest first; without a GPU, the CPU.
+ * batchTokens: what may be tried, the largest first. Throws ERR_DEVICE_UNKNOWN and ERR_DEVICE_MEMORY.
  */
-export function placeModels(wishes: readonly Wish[], devices: readonly DeviceInfo[]): readonly (readonly string[])[] {
-  const free: FreeBytes = new Map(
-    devices.filter(({ device }) => device !== 'cpu').map(({ device, freeBytes }) => [device, freeBytes]),
-  );
-  for (const wish of wishes) reserveNamed(wish, free);
-  const wanting = wishes.filter(isAuto);
-  const automatic = free.size === 0 ? onCpu(wanting) : onGpus(wanting, free);
+export function placeModels(
+  wishes: readonly Wish[],
+  machine: readonly DeviceInfo[],
+  batchTokens: readonly number[],
+): Placement {
+  for (const wish of wishes) refuseUnknown(wish, machine);
+  const smallest = batchTokens.at(-1) ?? 0;
+  for (const spread of ['everywhere', 'oneEach'] as const) {
+    for (const tokens of batchTokens) {
+      const devices = attempt(wishes, machine, { spread, tokens });
+      if (!isShortage(devices)) return { devices, gpuBatchTokens: tokens };
+    }
+  }
+  const shortage = attempt(wishes, machine, { spread: 'oneEach', tokens: smallest });
+  if (!isShortage(shortage)) return { devices: shortage, gpuBatchTokens: smallest };
+  throw tooLittle(shortage, smallest, largestThatFits(wishes, machine, smallest));
+}
+
+function attempt(
+  wishes: readonly Wish[],
+  machine: readonly DeviceInfo[],
+  { spread, tokens }: { readonly spread: Spread; readonly tokens: number },
+): Attempt {
+  const free: FreeBytes = new Map(gpusOf(machine).map(({ device, freeBytes }) => [device, freeBytes]));
+  const named = reserveNamed(wishes, free, tokens);
+  if (named !== undefined) return named;
+  const wanting = wishes.filter((wish) => wish.devices.includes('auto'));
+  const automatic =
+    free.size === 0
+      ? new Map(wanting.map((wish) => [wish, ['cpu']]))
+      : (spread === 'everywhere' ? everywhere : oneEach)(wanting, free, tokens);
+  if (isShortage(automatic)) return automatic;
   return wishes.map((wish) => {
-    const named = wish.devices.filter((device) => device !== 'auto');
-    return [...new Set([...named, ...(automatic.get(wish) ?? [])])];
+    const own = wish.devices.filter((device) => device !== 'auto');
+    return [...new Set([...own, ...(automatic.get(wish) ?? [])])];
   });
 }
 
-function isAuto(wish: Wish): boolean {
-  return wish.devices.includes('auto');
+function refuseUnknown(wish: Wish, machine: readonly DeviceInfo[]): void {
+  const known = ['cpu', ...gpusOf(machine).map(({ device }) => device)];
+  const unknown = wish.devices.find((device) => device !== 'auto' && !known.includes(device));
+  if (unknown === undefined) return;
+  const text = `Expected one of ${known.join(', ')} for the device of model ${wish.name} but received ${unknown}`;
+  throw new PairscoreError('ERR_DEVICE_UNKNOWN', text);
 }
 
-function reserveNamed(wish: Wish, free: FreeBytes): void {
-  for (const device of new Set(wish.devices)) {
-    if (device === 'auto' || device === 'cpu') continue;
-    const left = free.get(device);
-    if (left === undefined) {
-      const known = ['cpu', ...free.keys()].join(', ');
-      const text = `Expected one of ${known} for the device of model ${wish.name} but received ${device}`;
-      throw new PairscoreError('ERR_DEVICE_UNKNOWN', text);
+function reserveNamed(wishes: readonly Wish[], free: FreeBytes, tokens: number): Shortage | undefined {
+  for (const wish of wishes) {
+    for (const device of new Set(wish.devices)) {
+      const left = free.get(device);
+      if (left === undefined) continue;
+      if (left < wish.gpuBytes(tokens)) return { wish, device, free: left };
+      free.set(device, left - wish.gpuBytes(tokens));
     }
-    free.set(device, left - wish.bytes);
   }
+  return undefined;
 }
 
-function onCpu(wishes: readonly Wish[]): ReadonlyMap<Wish, readonly string[]> {
-  return new Map(wishes.map((wish) => [wish, ['cpu']]));
-}
-
-function onGpus(wishes: readonly Wish[], free: FreeBytes): ReadonlyMap<Wish, readonly string[]> {
-  const together = wishes.reduce((sum, { bytes }) => sum + bytes, 0);
+/** All models on each GPU that holds them all; the other GPUs take what they can. */
+function everywhere(wishes: readonly Wish[], free: FreeBytes, tokens: number): Map<Wish, string[]> | Shortage {
+  const together = wishes.reduce((sum, wish) => sum + wish.gpuBytes(tokens), 0);
   const roomy = [...free].filter(([, left]) => left >= together).map(([device]) => device);
-  if (roomy.length === free.size) return new Map(wishes.map((wish) => [wish, roomy]));
-  return oneEach(wishes, free);
+  if (roomy.length === 0) return shortageOf(wishes, free, tokens);
+  const placed = new Map(wishes.map((wish) => [wish, [...roomy]]));
+  fillUp(placed, free, { devices: [...free.keys()].filter((device) => !roomy.includes(device)), tokens });
+  return placed;
 }
 
-/** A GPU for every model first, then GPUs that are left take a second copy of whatever fits. */
-function oneEach(wishes: readonly Wish[], free: FreeBytes): ReadonlyMap<Wish, readonly string[]> {
+/** Each model on the GPU with most room left, the largest first; GPUs that stay empty take second copies. */
+function oneEach(wishes: readonly Wish[], free: FreeBytes, tokens: number): Map<Wish, string[]> | Shortage {
   const placed = new Map<Wish, string[]>();
-  const largestFirst = [...wishes].sort((a, b) => b.bytes - a.bytes);
-  const used = new Set<string>();
-  for (const wish of largestFirst) {
+  for (const wish of largestFirst(wishes, tokens)) {
     const [device, left] = mostFree(free);
-    if (left < wish.bytes) throw tooLittle(wish, device, left);
+    if (left < wish.gpuBytes(tokens)) return { wish, device, free: left };
     placed.set(wish, [device]);
-    used.add(device);
-    free.set(device, left - wish.bytes);
+    free.set(device, left - wish.gpuBytes(tokens));
   }
-  for (const device of [...free.keys()].filter((name) => !used.has(name))) {
-    for (const wish of largestFirst) {
+  const used = new Set([...placed.values()].flat());
+  fillUp(placed, free, { devices: [...free.keys()].filter((device) => !used.has(device)), tokens });
+  return placed;
+}
+
+function fillUp(
+  placed: Map<Wish, string[]>,
+  free: FreeBytes,
+  { devices, tokens }: { readonly devices: readonly string[]; readonly tokens: number },
+): void {
+  for (const device of devices) {
+    for (const wish of largestFirst([...placed.keys()], tokens)) {
       const left = free.get(device) ?? 0;
-      if (left < wish.bytes) continue;
+      if (left < wish.gpuBytes(tokens)) continue;
       placed.get(wish)?.push(device);
-      free.set(device, left - wish.bytes);
+      free.set(device, left - wish.gpuBytes(tokens));
     }
   }
-  return placed;
+}
+
+function largestFirst(wishes: readonly Wish[], tokens: number): readonly Wish[] {
+  return [...wishes].sort((a, b) => b.gpuBytes(tokens) - a.gpuBytes(tokens));
 }
 
 function mostFree(free: FreeBytes): readonly [string, number] {
   return [...free].reduce((best, entry) => (entry[1] > best[1] ? entry : best));
 }
 
-function tooLittle(wish: Wish, device: string, left: number): PairscoreError {
+function shortageOf(wishes: readonly Wish[], free: FreeBytes, tokens: number): Shortage | Map<Wish, string[]> {
+  const [wish] = largestFirst(wishes, tokens);
+  const [device, left] = mostFree(free);
+  return wish === undefined ? new Map<Wish, string[]>() : { wish, device, free: left };
+}
+
+function isShortage<T extends object>(outcome: T | Shortage): outcome is Shortage {
+  return 'wish' in outcome;
+}
+
+function gpusOf(machine: readonly DeviceInfo[]): readonly DeviceInfo[] {
+  return machine.filter(({ device }) => device !== 'cpu');
+}
+
+/** The largest batch size below `tokens` that would fit, or undefined where memory is too little for any. */
+function largestThatFits(wishes: readonly Wish[], machine: readonly DeviceInfo[], tokens: number): number | undefined {
+  const least = Math.max(...wishes.map(({ maxLength }) => maxLength));
+  for (let at = Math.floor((tokens - 1) / HINT_STEP) * HINT_STEP; at >= least; at -= HINT_STEP) {
+    if (!isShortage(attempt(wishes, machine, { spread: 'oneEach', tokens: at }))) return at;
+  }
+  return undefined;
+}
+
+function tooLittle({ wish, device, free }: Shortage, tokens: number, fits: number | undefined): PairscoreError {
   const gib = (bytes: number): string => `${(Math.max(0, bytes) / 2 ** 30).toFixed(1)} GiB`;
+  const setting =
+    fits === undefined
+      ? 'no batch is small enough: choose a smaller --max-length, a smaller quantisation or --device cpu'
+      : `--batch-tokens ${fits} would fit`;
   const text =
-    `Expected ${gib(wish.bytes)} of free memory for model ${wish.name} but received ${gib(left)} on ${device}; ` +
-    'a smaller batchTokens needs less, and the device cpu none';
+    `Expected ${gib(wish.gpuBytes(tokens))} of free memory for model ${wish.name} with batches of ${tokens} tokens ` +
+    `but received ${gib(free)} on ${device}; ${setting}`;
   return new PairscoreError('ERR_DEVICE_MEMORY', text);
 }
