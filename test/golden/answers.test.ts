@@ -1,12 +1,12 @@
 /** Native engines against transformers in f32, on the same F32 weights. make/answers.py makes the answers. */
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { EngineSpec, NativeEngine } from '../../lib/native/contract';
 import { openEngine } from '../../lib/native/engine';
 import { softmax } from '../../lib/probability';
+import { readJson } from '../fixtures/read-json';
 import { TOLERANCES } from './tolerances';
 
 type Architecture = 'gemma2' | 'llama';
@@ -28,7 +28,7 @@ interface Golden {
   readonly cases: readonly GoldenCase[];
 }
 
-const golden: Golden = JSON.parse(readFileSync(join(__dirname, 'answers.json'), 'utf8'));
+const golden = readJson<Golden>(join(__dirname, 'answers.json'));
 
 function file(name: string | null): string {
   return name === null ? '' : join(__dirname, 'models', name);

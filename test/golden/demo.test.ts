@@ -9,6 +9,7 @@ import { readPairs } from '../../lib/csv/read';
 import type { Preference } from '../../lib/pair';
 import { openScorer } from '../../lib/scorer';
 import type { ScorerOptions } from '../../lib/settings';
+import { readJson } from '../fixtures/read-json';
 import { TOLERANCES } from './tolerances';
 
 type Kind = 'plain' | 'tta' | 'spread' | 'short';
@@ -16,9 +17,11 @@ type Rows = readonly (readonly number[])[];
 type Answers = Readonly<Record<Kind, Rows>>;
 type Who = 'gemma' | 'llama' | 'ensemble';
 
-const golden: Readonly<Record<Who, Answers>> & { readonly heldoutLogLoss: Readonly<Record<Who, number>> } = JSON.parse(
-  readFileSync(join(__dirname, 'demo-answers.json'), 'utf8'),
-);
+interface Golden extends Readonly<Record<Who, Answers>> {
+  readonly heldoutLogLoss: Readonly<Record<Who, number>>;
+}
+
+const golden = readJson<Golden>(join(__dirname, 'demo-answers.json'));
 const models = join(__dirname, '..', '..', 'models');
 const options: Readonly<Record<Kind, ScorerOptions>> = {
   plain: {},
