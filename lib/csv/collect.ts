@@ -1,12 +1,9 @@
 import type { PairscoreError } from '../errors';
 import type { PairRecord } from '../pair';
 import { ID_COLUMN, INPUT_COLUMNS, PART_COLUMNS } from './columns';
-import { inputFault } from './fault';
+import { inputFault, shortened } from './fault';
 
-/** How much of a file's own text a message carries. */
-const SHOWN_ID = 60;
 const SHOWN_COLUMNS = 12;
-const SHOWN_NAME = 80;
 
 /** Where the columns that are read stand in a record. */
 interface Layout {
@@ -57,7 +54,7 @@ export function collectPairs(file: string): Collector {
 function layoutOf(header: readonly string[], file: string): Layout {
   for (const [index, column] of header.entries()) {
     if (header.indexOf(column) === index) continue;
-    const message = `Expected each column once but received '${column}' twice`;
+    const message = `Expected each column once but received '${shortened(column)}' twice`;
     throw inputFault('ERR_INPUT_COLUMN', message, { file, column });
   }
   for (const column of INPUT_COLUMNS) {
@@ -103,12 +100,12 @@ function recordOf(
 
 function duplicateId(record: PairRecord, earlier: number, file: string): PairscoreError {
   const { id, row } = record;
-  const message = `Expected each id once but received '${id.slice(0, SHOWN_ID)}' in row ${earlier} too`;
+  const message = `Expected each id once but received '${shortened(id)}' in row ${earlier} too`;
   return inputFault('ERR_INPUT_ID', message, { file, row, column: ID_COLUMN, id });
 }
 
 function listed(header: readonly string[]): string {
-  const names = header.slice(0, SHOWN_COLUMNS).map((name) => name.slice(0, SHOWN_NAME));
+  const names = header.slice(0, SHOWN_COLUMNS).map(shortened);
   const more = header.length - names.length;
   return names.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }

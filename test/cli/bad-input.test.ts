@@ -24,7 +24,7 @@ function expectUntouched(): void {
 const BAD: readonly (readonly [string, string | Buffer, RegExp])[] = [
   ['a missing column', 'id,prompt,response_a\n1,p,a\n', /response_b but received id, prompt.*\[ERR_INPUT_COLUMN\]/],
   ['a duplicate header', `id,prompt,prompt,response_a,response_b\n`, /'prompt' twice \[ERR_INPUT_COLUMN\]/],
-  ['a duplicate id', HEADER + ROW + ROW, /Row 2, column id: .*'1' in row 1 too \[ERR_INPUT_ID\]/],
+  ['a duplicate id', HEADER + ROW + ROW, /Row 2 \(id 1\), column id: .*'1' in row 1 too \[ERR_INPUT_ID\]/],
   ['an empty id', `${HEADER},p,a,b\n`, /Row 1, column id: .*\[ERR_INPUT_ID\]/],
   ['no rows', HEADER, /at least one row .*\[ERR_INPUT_EMPTY\]/],
   ['no header', '', /Expected a header .*\[ERR_INPUT_EMPTY\]/],

@@ -93,7 +93,7 @@ test('a header with a column twice is refused', () =>
   }));
 
 test('an id that stands twice is named with both rows', () =>
-  refused(`${HEADER}1,p,a,b\n2,p,a,b\n1,p,a,b\n`, 'ERR_INPUT_ID', /^Row 3, column id: .*'1' in row 1 too$/, {
+  refused(`${HEADER}1,p,a,b\n2,p,a,b\n1,p,a,b\n`, 'ERR_INPUT_ID', /^Row 3 \(id 1\), column id: .*'1' in row 1 too$/, {
     row: 3,
     column: 'id',
     id: '1',
