@@ -33,7 +33,7 @@ export async function parseRecords(
   };
   const parsed = await mapInSlices(records, parse, options.signal);
   const good = records.filter((_, i) => !(parsed[i] instanceof PairscoreError));
-  const texts = parsed.filter((result) => !(result instanceof PairscoreError));
+  const texts = parsed.flatMap((result) => (result instanceof PairscoreError ? [] : [result]));
   return {
     records: good,
     texts: specs.map((_, model) => texts.flatMap((byModel) => byModel[model] ?? [])),

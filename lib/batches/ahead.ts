@@ -33,7 +33,7 @@ export async function* mapAhead<T, R>(
         stop.promise,
       ]);
       if (next === HEAD) {
-        begun.shift();
+        void begun.shift();
         if (head) yield await head;
         continue;
       }
@@ -46,7 +46,7 @@ export async function* mapAhead<T, R>(
     const closing = drained ? undefined : iterator.return?.();
     // A generator that is still in its next() answers return() only after that: do not wait for a source that hangs.
     if (pulling === undefined) await closing;
-    else if (closing instanceof Promise) quietly(closing);
+    else if (closing instanceof Promise) void quietly(closing);
   }
 }
 
@@ -74,6 +74,6 @@ function abortion(signal: AbortSignal): { promise: Promise<never>; release: () =
 
 /** Keeps a rejection that nobody awaits from ending the process. */
 function quietly<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
+  void promise.catch(() => undefined);
   return promise;
 }

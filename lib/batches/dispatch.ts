@@ -66,7 +66,7 @@ export class Dispatcher {
   async close(): Promise<void> {
     this.closed = true;
     for (const row of this.schedule.clear()) row.ticket.fail(closedError());
-    await Promise.all(this.states.map((state) => state.working));
+    await Promise.all(this.states.flatMap((state) => state.working ?? []));
   }
 
   private wake(lane: number): void {

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planBatches } from '../../../lib/batches/plan';
 import type { Row } from '../../../lib/batches/pool';
 import { Schedule, type Assignment, type LaneSpec } from '../../../lib/batches/schedule';
 import { Ticket } from '../../../lib/batches/ticket';
@@ -86,11 +85,6 @@ function describeSpread(done: readonly Done[], lanes: number): string {
 }
 
 for (const count of [1, 2, 4, 8]) {
-  test(`${count} equal devices end within 3 % of each other`, () => {
-    const done = runBoth(3000 * count, { lanes: lanesOf(count, [0, 1]), speed: () => 10_000, overhead: 0.004 });
-    assert.ok(spreadOf(done, count) <= 0.03, describeSpread(done, count));
-  });
-
   test(`${count} devices of unequal speed end within 3 % of each other`, () => {
     const speed = (lane: number, _: number, model: number): number => 5000 * (1 + (lane % 4)) * (model + 1);
     const done = runBoth(3000 * count, { lanes: lanesOf(count, [0, 1]), speed, overhead: 0.004 });
@@ -146,20 +140,8 @@ test('a device that holds one model only never gets rows of the other', () => {
   assert.ok(spreadOf(done, 2) <= 0.03, describeSpread(done, 2));
 });
 
-test('each model on a GPU of its own is not cut into smaller batches', () => {
-  const lanes = [0, 1].map((model) => ({ device: `cuda:${model}`, seats: [{ model, limits: LIMITS }] }));
-  const done = runBoth(1600, { lanes, speed: () => 10_000 });
-  assert.equal(done.length, 2 * planBatches(rowsLike(1600), LIMITS).length);
-});
-
 test('a device that hangs on its first batch does not keep the others from the rest', () => {
   const speed = (lane: number): number => (lane === 0 ? 10 : 10_000);
   const done = runBoth(2000, { lanes: lanesOf(4, [0, 1]), speed });
   assert.equal(done.filter(({ lane }) => lane === 0).length, 1);
-});
-
-test('a lane without seats, or that does not exist, gets nothing', () => {
-  const schedule = new Schedule([{ device: 'cuda:0', seats: [] }]);
-  assert.equal(schedule.take(0), undefined);
-  assert.equal(schedule.take(5), undefined);
 });
