@@ -62,7 +62,7 @@ class LlamaEngine final : public Engine {
 
   const EngineSpec spec_;
   ggml_backend_dev_t device_;
-  EngineInfo info_;
+  EngineInfo info_{};
   std::unique_ptr<Head> head_;
   llama_model_ptr model_;
   llama_adapter_lora_ptr adapter_;
