@@ -4,9 +4,11 @@
 
 namespace pairscore {
 
-WorkQueue::WorkQueue(Napi::Env env, std::function<void()> on_teardown) : env_(env), on_teardown_(std::move(on_teardown)) {
+WorkQueue::WorkQueue(Napi::Env env, std::function<void()> on_teardown)
+    : env_(env), on_teardown_(std::move(on_teardown)) {
   const napi_value name = Napi::String::New(env, "pairscore");
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, OnSettle, &settle_);
+  const napi_status status =
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, OnSettle, &settle_);
   if (status != napi_ok) throw Error(Code::internal, "Expected a thread-safe function but Node-API refused one");
   // An idle queue must not keep the process alive.
   napi_unref_threadsafe_function(env, settle_);

@@ -36,7 +36,9 @@ export interface Place {
 }
 
 export function start(args: readonly string[], place: Place): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], { ...place, stdio: ['ignore', 'pipe', 'pipe'] });
+  // Test processes share the machine; threads of one engine that wait for each other would waste it.
+  const threads = args[0] === 'predict' ? ['predict', '--threads', '1', ...args.slice(1)] : args;
+  const child = spawn(process.execPath, [MAIN, ...threads], { ...place, stdio: ['ignore', 'pipe', 'pipe'] });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));

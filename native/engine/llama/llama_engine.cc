@@ -62,7 +62,7 @@ class LlamaEngine final : public Engine {
 
   const EngineSpec spec_;
   ggml_backend_dev_t device_;
-  EngineInfo info_;
+  EngineInfo info_{};
   std::unique_ptr<Head> head_;
   llama_model_ptr model_;
   llama_adapter_lora_ptr adapter_;
@@ -90,7 +90,8 @@ LlamaEngine::LlamaEngine(const EngineSpec & spec) : spec_(spec) {
 
   ggml_threadpool_params params = ggml_threadpool_params_default(spec.threads);
   threads_.reset(ggml_threadpool_new(&params));
-  if (!threads_) throw Error(Code::internal, "Expected to start " + std::to_string(spec.threads) + " threads but could not");
+  if (!threads_)
+    throw Error(Code::internal, "Expected to start " + std::to_string(spec.threads) + " threads but could not");
   batch_.reset(new llama_batch(llama_batch_init(spec.max_batch_tokens, 0, 1)));
 }
 
@@ -115,9 +116,12 @@ void LlamaEngine::load_model(const BaseInfo & base) {
   model_.reset(llama_model_load_from_file(spec_.base_path.c_str(), params));
   if (!model_) {
     const std::string reason = log.reason();
-    const bool values = reason.find("invalid data") != std::string::npos || reason.find("invalid float") != std::string::npos;
+    const bool values =
+        reason.find("invalid data") != std::string::npos || reason.find("invalid float") != std::string::npos;
     const bool memory = device_ && reason.find("alloc") != std::string::npos;
-    throw Error(values ? Code::model_values : memory ? Code::device_memory : Code::model_file,
+    throw Error(values   ? Code::model_values
+                : memory ? Code::device_memory
+                         : Code::model_file,
                 "Expected to load " + spec_.base_path + " on " + spec_.device + " but llama.cpp could not" + reason);
   }
 }
@@ -125,7 +129,9 @@ void LlamaEngine::load_model(const BaseInfo & base) {
 void LlamaEngine::load_adapter(const Adapter & adapter) {
   LogCapture log;
   adapter_.reset(llama_adapter_lora_init(model_.get(), spec_.adapter_path.c_str()));
-  if (!adapter_) throw Error(Code::model_mismatch, "Expected to load " + spec_.adapter_path + " but llama.cpp could not" + log.reason());
+  if (!adapter_)
+    throw Error(Code::model_mismatch,
+                "Expected to load " + spec_.adapter_path + " but llama.cpp could not" + log.reason());
   info_.adapter_matched = static_cast<int32_t>(adapter.pairs().size());
   info_.adapter_scale = adapter.pairs().front().scale;
 }
@@ -159,7 +165,9 @@ llama_context_params LlamaEngine::context_params(const Shape & shape) {
   params.kv_unified = false;  // unified computes attention across the packed sequences
   params.swa_full = false;
   params.no_perf = true;
-  params.cb_eval = [](ggml_tensor * node, bool ask, void * self) { return static_cast<LlamaEngine *>(self)->on_node(node, ask); };
+  params.cb_eval = [](ggml_tensor * node, bool ask, void * self) {
+    return static_cast<LlamaEngine *>(self)->on_node(node, ask);
+  };
   params.cb_eval_user_data = this;
   params.abort_callback = [](void * self) { return static_cast<LlamaEngine *>(self)->cancelled_.load(); };
   params.abort_callback_data = this;
@@ -187,7 +195,8 @@ void LlamaEngine::ensure_context(const Shape & needed) {
     llama_adapter_lora * adapters[] = {adapter_.get()};
     float scales[] = {1.0f};
     if (llama_set_adapters_lora(context_.get(), adapters, 1, scales) != 0) {
-      throw Error(Code::internal, "Expected to apply " + spec_.adapter_path + " but llama.cpp could not" + log.reason());
+      throw Error(Code::internal,
+                  "Expected to apply " + spec_.adapter_path + " but llama.cpp could not" + log.reason());
     }
   }
 }
@@ -233,7 +242,8 @@ void LlamaEngine::decode(size_t rows) {
   }
   const size_t expected = rows * static_cast<size_t>(info_.hidden_size);
   if (hidden_.size() != expected) {
-    throw Error(Code::internal, "Expected " + std::to_string(expected) + " hidden values but received " + std::to_string(hidden_.size()));
+    throw Error(Code::internal, "Expected " + std::to_string(expected) + " hidden values but received " +
+                                    std::to_string(hidden_.size()));
   }
 }
 
@@ -242,8 +252,9 @@ std::vector<float> LlamaEngine::score(View<int32_t> tokens, View<int32_t> offset
   const size_t rows = offsets.size - 1;
   const int32_t width = longest_row(offsets);
   if (static_cast<int64_t>(width) * static_cast<int64_t>(rows) > spec_.max_batch_tokens) {
-    throw Error(Code::usage, "Expected a batch of at most " + std::to_string(spec_.max_batch_tokens) + " padded tokens but received " +
-                                 std::to_string(rows) + " rows of " + std::to_string(width));
+    throw Error(Code::usage, "Expected a batch of at most " + std::to_string(spec_.max_batch_tokens) +
+                                 " padded tokens but received " + std::to_string(rows) + " rows of " +
+                                 std::to_string(width));
   }
   ensure_context({static_cast<int32_t>(rows), round_up(width, kCellStep)});
   fill_batch(tokens, offsets, width);

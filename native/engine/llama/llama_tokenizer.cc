@@ -26,7 +26,9 @@ class LlamaTokenizer final : public Tokenizer {
     params.n_gpu_layers = 0;
     params.vocab_only = true;
     model_.reset(llama_model_load_from_file(base_path.c_str(), params));
-    if (!model_) throw Error(Code::model_file, "Expected to read the vocabulary of " + base_path + " but llama.cpp could not" + log.reason());
+    if (!model_)
+      throw Error(Code::model_file,
+                  "Expected to read the vocabulary of " + base_path + " but llama.cpp could not" + log.reason());
     vocab_ = llama_model_get_vocab(model_.get());
     if (llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_NONE) {
       throw Error(Code::model_file, "Expected a vocabulary in " + base_path + " but it holds none");

@@ -1,0 +1,133 @@
+/**
+ * The first (or last) ids of a text without tokenizing all of it: so no text takes long, however large its cell. Proved
+ * to be the ids that the whole text gives.
+ *
+ * 1. Up to a boundary (boundaries.ts), ids(text) = ids(left) + ids(right): the walk takes pieces that end at one.
+ *
+ * 2. A stretch without a boundary for a long way (a letter a million times) is walked by another argument. In BPE, if
+ *    ids(T) has a token border at q, then ids(T) = ids(T[..q]) + ids(T[q..]): no merge that was done crosses q, and the
+ *    merges done on a side are, in order, those which that side alone would do, for a better one on that side would have
+ *    been done first. Added tokens, matched from the left, longest first, obey the same. No token is longer than L, so
+ *    ids(T) has a border at some q in each window of L; which one, text far away decides. Take a window w-L < q <= w and
+ *    tokenize every T[..q]. If all of these lists begin with the list of some T[..b], then so does ids(T), and the walk
+ *    goes on at b. The answer depends on the window's text only: repetition is answered from memory.
+ *    Under the 'llama3' splitting the argument holds inside one match of the expression: the far end of the window must
+ *    lie in a run of ASCII letters, of ASCII punctuation or of spaces that goes on, with nothing but spaces before it.
+ *
+ * 3. Where neither applies, all the rest is tokenized.
+ */
+
+import type { BoundaryFacts } from './boundaries';
+import { fromEnd, fromStart, type Strand } from './strand';
+import type { TextTokenizer } from './text-tokenizer';
+
+export interface PartialContext {
+  readonly tokenizer: TextTokenizer;
+  readonly facts: BoundaryFacts;
+  readonly checkAborted: () => void;
+}
+
+interface Walk extends PartialContext {
+  readonly strand: Strand;
+  readonly remembered: Map<string, Piece>;
+  at: number;
+  /** No boundary lies from here to `searchedTo`. */
+  searchedFrom: number;
+  searchedTo: number;
+}
+
+/** Ids of a piece that starts where the walk stands, and the piece's length in UTF-16 units. */
+interface Piece {
+  readonly ids: Int32Array;
+  readonly length: number;
+}
+
+/** More than most tokens stand for. */
+const UNITS_A_TOKEN = 6;
+const SMALLEST_PIECE = 4096;
+/** How far beyond the wanted place a boundary is looked for. */
+const SEARCH = 32768;
+/** The window's length in longest tokens. */
+const WINDOW = 4;
+/** Units beyond the window that must continue its run: `\s+(?!\S)` gives one back. */
+const BEYOND = 4;
+
+export function headIds(text: string, count: number, context: PartialContext): Promise<Int32Array> {
+  return walk(fromStart(text), count, context);
+}
+
+export function tailIds(text: string, count: number, context: PartialContext): Promise<Int32Array> {
+  return walk(fromEnd(text), count, context);
+}
+
+async function walk(strand: Strand, count: number, context: PartialContext): Promise<Int32Array> {
+  const state: Walk = { ...context, strand, remembered: new Map(), at: 0, searchedFrom: 0, searchedTo: 0 };
+  const lists: Int32Array[] = [];
+  for (let missing = count; missing > 0 && state.at < strand.length;) {
+    context.checkAborted();
+    const piece = await nextPiece(state, missing);
+    lists.push(piece.ids);
+    missing -= piece.ids.length;
+    state.at += piece.length;
+  }
+  return strand.join(lists, count);
+}
+
+async function nextPiece(state: Walk, missing: number): Promise<Piece> {
+  const wanted = state.at + Math.max(SMALLEST_PIECE, missing * UNITS_A_TOKEN);
+  if (wanted + SEARCH >= state.strand.length) return pieceUpTo(state, state.strand.length);
+  const boundary = findBoundary(state, wanted);
+  if (boundary !== null) return pieceUpTo(state, boundary);
+  return (await windowPiece(state)) ?? pieceUpTo(state, state.strand.length);
+}
+
+async function pieceUpTo({ tokenizer, strand, at }: Walk, to: number): Promise<Piece> {
+  const [ids = new Int32Array(0)] = await tokenizer.encode([strand.slice(at, to)]);
+  return { ids, length: to - at };
+}
+
+/** The first boundary from `wanted` on, or the last one before it. */
+function findBoundary(state: Walk, wanted: number): number | null {
+  const { strand, facts } = state;
+  const end = wanted + SEARCH;
+  if (wanted > state.searchedTo) state.searchedFrom = wanted;
+  for (let at = Math.max(wanted, state.searchedTo); at < end; at++) {
+    if (strand.isBoundary(facts, at)) return at;
+  }
+  state.searchedTo = end;
+  for (; state.searchedFrom > state.at + 1; state.searchedFrom--) {
+    if (strand.isBoundary(facts, state.searchedFrom - 1)) return state.searchedFrom - 1;
+  }
+  return null;
+}
+
+/** null where no piece is certain. */
+async function windowPiece(state: Walk): Promise<Piece | null> {
+  const { strand, facts, at } = state;
+  if (facts.splitting === 'unknown') return null;
+  const isLetters = /^[A-Za-z]+$/.test(strand.slice(at, at + WINDOW * (facts.longestLetters + 2) + BEYOND));
+  // Two more, as a place inside a surrogate pair is none.
+  const reach = 2 + (isLetters ? facts.longestLetters : facts.longestToken);
+  const window = strand.slice(at, at + WINDOW * reach + BEYOND);
+  if (at + WINDOW * reach + BEYOND >= strand.length) return null;
+  const known = state.remembered.get(window);
+  if (known !== undefined) return known;
+  if (facts.splitting === 'llama3' && strand.runLength(window) < 2 * reach + BEYOND) return null;
+  const piece = await certainPiece(state, reach);
+  if (piece !== null) state.remembered.set(window, piece);
+  return piece;
+}
+
+/** The list of the longest start in the window's third quarter that all starts in its last quarter agree on. */
+async function certainPiece({ strand, tokenizer, at }: Walk, reach: number): Promise<Piece | null> {
+  const lengths = Array.from({ length: 2 * reach }, (_, i) => 2 * reach + i + 1).filter(
+    (length) => !strand.splitsCharacter(at + length),
+  );
+  const lists = await tokenizer.encode(lengths.map((length) => strand.slice(at, at + length)));
+  const starts = lists.map((ids, i) => ({ ids, length: lengths[i] ?? 0 }));
+  const ends = starts.filter(({ length }) => length > 3 * reach);
+  const agreed = starts.findLast(
+    ({ ids, length }) => length <= 3 * reach && ends.every((end) => strand.begins(end.ids, ids)),
+  );
+  return agreed ?? null;
+}
