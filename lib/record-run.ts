@@ -1,13 +1,15 @@
 /** One run over all rows of a file. */
 
+import { linkedController, throwIfAborted } from './batches/abort';
 import type { Dispatcher } from './batches/dispatch';
 import { planBatches } from './batches/plan';
 import { mapInSlices } from './batches/slices';
-import { Ticket, aborted } from './batches/ticket';
-import { PairscoreError, hasErrorCode } from './errors';
+import { Ticket } from './batches/ticket';
+import { inputFault } from './csv/fault';
+import { hasErrorCode } from './errors';
 import type { Member } from './model/open-ensemble';
 import type { DryRun, ModelPlan, RecordsOptions, RecordsOutcome, ScoredRecord } from './outcome';
-import type { Orientation, PairRecord, PairText, Preference } from './pair';
+import type { Orientation, PairRecord, Preference } from './pair';
 import { UNIFORM, combineAnswers, type Voter } from './probability';
 import { parseRecords, type ParsedRecords } from './records';
 import { tokenizePairs } from './sequences';
@@ -24,26 +26,24 @@ export interface RunSeats {
 const POLICIES: readonly unknown[] = ['skip', 'fail', 'uniform'];
 
 export class RecordRun {
-  private readonly signal: AbortSignal | undefined;
-  /** Fires with the caller's signal, and when the run fails: stops what is still being tokenized. */
-  private readonly stop = new AbortController();
+  /** Fires with the caller's signal, and when the run ends or fails: stops what is still being tokenized. */
+  private readonly stop: AbortController;
+  private readonly release: () => void;
 
   constructor(
     private readonly seats: RunSeats,
     private readonly options: RecordsOptions,
   ) {
-    this.signal = checkSignal(options.signal);
     checkPolicy(options);
+    ({ stop: this.stop, release: this.release } = linkedController(checkSignal(options.signal)));
   }
 
   async score(records: readonly PairRecord[]): Promise<RecordsOutcome> {
-    const onAbort = (): void => this.stop.abort(this.signal?.reason);
-    if (this.signal?.aborted) throw aborted(this.signal);
-    this.signal?.addEventListener('abort', onAbort, { once: true });
     try {
+      throwIfAborted(this.stop.signal);
       return await this.run(records);
     } finally {
-      this.signal?.removeEventListener('abort', onAbort);
+      this.release();
       this.stop.abort();
     }
   }
@@ -83,7 +83,7 @@ export class RecordRun {
     const count = parsed.records.length * this.sequencesPerRow;
     const ticket = new Ticket(count, this.stop.signal, (slot) => tracker.onAnswer(slot));
     const submitting = this.seats.members.map((member, model) =>
-      this.submit(member, { model, texts: parsed.texts[model] ?? [], ticket, tracker }),
+      this.submit(member, { model, parsed, ticket, tracker }),
     );
     void Promise.all(submitting).catch((error: unknown) => ticket.fail(error));
     return ticket.answers;
@@ -91,13 +91,14 @@ export class RecordRun {
 
   private async submit(
     member: Member,
-    part: { model: number; texts: readonly PairText[]; ticket: Ticket; tracker: Tracker },
+    part: { model: number; parsed: ParsedRecords; ticket: Ticket; tracker: Tracker },
   ): Promise<void> {
-    const { model, texts, ticket, tracker } = part;
+    const { model, parsed, ticket, tracker } = part;
     const { members, orientations, dispatcher } = this.seats;
-    const sequences = await tokenizePairs(member, texts, {
+    const sequences = await tokenizePairs(member, parsed.texts[model] ?? [], {
       orientations,
       signal: this.stop.signal,
+      nameOf: (pair) => rowName(parsed.records[pair]),
       onDone: (pairs) => tracker.onTokenized(model, pairs, members.length),
     });
     const rows = sequences.map((tokens, i) => ({ tokens, ticket, slot: this.slotOf(model, i) }));
@@ -135,7 +136,7 @@ export class RecordRun {
     } catch (error) {
       if (!hasErrorCode(error)) throw error;
       const { id, row } = record;
-      throw new PairscoreError(error.code, `Row ${row} (id ${id}): ${error.message}`, { id, row, cause: error });
+      throw inputFault(error.code, error.message, { id, row, cause: error });
     }
   }
 }
@@ -150,11 +151,16 @@ export async function planRecords(
   const signal = checkSignal(options.signal) ?? new AbortController().signal;
   const specs = members.map(({ spec }) => spec);
   const parsed = await parseRecords(records, specs, { policy: options.onBadRow ?? 'fail', signal });
+  const nameOf = (pair: number): string => rowName(parsed.records[pair]);
   const plans = members.map(async (member, model) => {
     const { orientations } = options;
-    return toPlan(member, await tokenizePairs(member, parsed.texts[model] ?? [], { orientations, signal }));
+    return toPlan(member, await tokenizePairs(member, parsed.texts[model] ?? [], { orientations, signal, nameOf }));
   });
   return { rows: parsed.records.length, badRows: parsed.badRows, models: await Promise.all(plans) };
+}
+
+function rowName(record: PairRecord | undefined): string {
+  return record === undefined ? 'a row' : `row ${record.row} (id ${record.id})`;
 }
 
 function toPlan({ spec, engines }: Member, sequences: readonly Int32Array[]): ModelPlan {

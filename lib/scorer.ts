@@ -1,5 +1,6 @@
 /** The order of the stages: pair -> text -> token ids -> batches -> logits -> probabilities. */
 
+import { linkedController } from './batches/abort';
 import { mapAhead } from './batches/ahead';
 import { Dispatcher, closedError, type Lane } from './batches/dispatch';
 import { Gather } from './batches/gather';
@@ -116,15 +117,12 @@ export class Scorer implements AsyncDisposable {
     signal: AbortSignal | undefined,
   ): AsyncGenerator<Preference, void, undefined> {
     // Of its own, so that a consumer who stops early stops the pairs that were taken ahead.
-    const stop = new AbortController();
-    const onAbort = (): void => stop.abort(signal?.reason);
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
+    const { stop, release } = linkedController(signal);
     const ahead = { most: this.settings.lookAhead, signal: stop.signal };
     try {
       yield* mapAhead(pairs, (pair) => this.scorePair(pair, { signal: stop.signal }), ahead);
     } finally {
-      signal?.removeEventListener('abort', onAbort);
+      release();
       stop.abort();
     }
   }
@@ -136,9 +134,8 @@ export class Scorer implements AsyncDisposable {
       this.checkOpen();
       await Promise.all(this.members.map((_, model) => this.submit(model, open)));
     } catch (error) {
-      // One call's text must not fail its neighbours: each by itself, if there are several.
-      if (open.length === 1 || this.closing) for (const { ticket } of open) ticket.fail(error);
-      else for (const call of open) await this.prepare([call]);
+      // Texts cannot be wrong here: the models, the tokenizers or the scorer failed all calls alike.
+      for (const { ticket } of open) ticket.fail(error);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Texts of pairs -> one model's token ids, pair by pair and in each pair orientation by orientation. */
 
-import { throwIfAborted } from './batches/ticket';
+import { throwIfAborted } from './batches/abort';
 import { PairscoreError } from './errors';
 import type { OpenModel } from './model/open';
 import type { Orientation, PairText } from './pair';
@@ -14,6 +14,8 @@ export interface SequenceOptions {
   readonly signal?: AbortSignal;
   /** Told how many pairs have been tokenized. */
   readonly onDone?: (pairs: number) => void;
+  /** What an error message calls a pair. */
+  readonly nameOf?: (pair: number) => string;
 }
 
 export async function tokenizePairs(
@@ -22,13 +24,15 @@ export async function tokenizePairs(
   options: SequenceOptions,
 ): Promise<readonly Int32Array[]> {
   const sequences: Int32Array[] = [];
+  const pairName = options.nameOf ?? ((pair: number): string => `pair ${pair + 1}`);
   for (let from = 0; from < texts.length; from += PAIRS_A_CALL) {
     throwIfAborted(options.signal);
     const some = texts.slice(from, from + PAIRS_A_CALL);
     const parts = some.flatMap((text) =>
       options.orientations.map((orientation) => renderParts(oriented(text, orientation), model.spec.template)),
     );
-    for (const ids of await model.tokenizer.tokenize(parts, options.signal)) {
+    const nameOf = (index: number): string => pairName(from + Math.floor(index / options.orientations.length));
+    for (const ids of await model.tokenizer.tokenize(parts, options.signal, nameOf)) {
       if (ids.length === 0) throw emptySequence(model.spec.name);
       sequences.push(ids);
     }

@@ -1,6 +1,6 @@
 /** Works on several items of a source at once, and yields the results in the source's order. */
 
-import { aborted } from './ticket';
+import { aborted, watchAbort } from './abort';
 
 export interface LookAhead {
   /** Most items in work, the one to be yielded next included. */
@@ -62,12 +62,9 @@ async function pull<T>(iterator: Iterator<T> | AsyncIterator<T>): Promise<Iterat
 
 /** A promise that rejects when the signal fires. */
 function abortion(signal: AbortSignal): { promise: Promise<never>; release: () => void } {
-  let release: () => void = () => undefined;
+  let release = (): void => undefined;
   const promise = new Promise<never>((_, reject) => {
-    const onAbort = (): void => reject(aborted(signal));
-    release = () => signal.removeEventListener('abort', onAbort);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    release = watchAbort(signal, () => reject(aborted(signal)));
   });
   return { promise: quietly(promise), release };
 }

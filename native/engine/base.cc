@@ -29,20 +29,17 @@ void check_unique_tokens(const GgufFile & base) {
   }
 }
 
-void check_vocabulary(const GgufFile & base, uint32_t rows) {
+}  // namespace
+
+size_t check_vocabulary(const GgufFile & base) {
   const std::string model = base.text("tokenizer.ggml.model").value_or("none");
-  if (model == "none" || model == "no_vocab") return;
+  if (model == "none" || model == "no_vocab") return 0;
   if (model != "llama" && model != "gpt2") {
     throw Error(Code::model_mismatch,
                 "Expected tokenizer.ggml.model llama or gpt2 in " + base.path() + " but received " + model);
   }
   check_unique_tokens(base);
   const size_t tokens = base.array_length("tokenizer.ggml.tokens", GGUF_TYPE_STRING);
-  if (tokens != rows) {
-    throw Error(Code::model_file, "Expected " + std::to_string(rows) + " tokens in the vocabulary of " + base.path() +
-                                      ", one for each row of token_embd.weight, but received " +
-                                      std::to_string(tokens));
-  }
   if (base.has("tokenizer.ggml.scores") && base.array_length("tokenizer.ggml.scores", GGUF_TYPE_FLOAT32) != tokens) {
     throw Error(Code::model_file, "Expected one score for each token in " + base.path());
   }
@@ -51,9 +48,8 @@ void check_vocabulary(const GgufFile & base, uint32_t rows) {
     throw Error(Code::model_file, "Expected one type for each token in " + base.path());
   }
   if (model == "gpt2") base.array_length("tokenizer.ggml.merges", GGUF_TYPE_STRING);
+  return tokens;
 }
-
-}  // namespace
 
 BaseInfo check_base(const GgufFile & base) {
   const std::string architecture = base.text("general.architecture").value_or("nothing");
@@ -84,7 +80,12 @@ BaseInfo check_base(const GgufFile & base) {
                                       (embedding ? shape_text(*embedding) : "nothing"));
   }
   const uint32_t rows = static_cast<uint32_t>(embedding->ne[1]);
-  check_vocabulary(base, rows);
+  const size_t tokens = check_vocabulary(base);
+  if (tokens != 0 && tokens != rows) {
+    throw Error(Code::model_file, "Expected " + std::to_string(rows) + " tokens in the vocabulary of " + base.path() +
+                                      ", one for each row of token_embd.weight, but received " +
+                                      std::to_string(tokens));
+  }
   return {architecture, static_cast<int32_t>(hidden), static_cast<int32_t>(layers), static_cast<int32_t>(rows)};
 }
 

@@ -6,10 +6,13 @@ import { csvOf, start, submissionOf, temporaryFolder } from './program';
 
 const root = temporaryFolder();
 after(() => fs.rmSync(root, { recursive: true }));
-const ROWS = 4000;
+const ROWS = 2000;
 const input = path.join(root, 'pairs.csv');
 // More output than a pipe holds.
-fs.writeFileSync(input, csvOf(Array.from({ length: ROWS }, (_, index) => [`row-${index}`, 'p', `a${index}`, 'b'])));
+fs.writeFileSync(
+  input,
+  csvOf(Array.from({ length: ROWS }, (_, index) => [`row-of-a-long-name-${index}`, 'p', `a${index}`, 'b'])),
+);
 
 const ARGS = ['predict', '-i', input, '-o', '-'];
 
@@ -25,7 +28,7 @@ test('a reader that stops reading ends the program with an output error, not a c
 test('a reader that takes its time gets every row', async () => {
   const { child, says, finished } = start(ARGS, { cwd: root });
   child.stdout.pause();
-  await says(`scoring 4,000/4,000 rows`);
+  await says(`scoring 2,000/2,000 rows`);
   await new Promise((resolve) => setTimeout(resolve, 500));
   child.stdout.resume();
   const result = await finished;

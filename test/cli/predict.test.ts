@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, beforeEach, test } from 'node:test';
+import { parse } from 'csv-parse/sync';
 import { csvOf, DEMO_ROWS, HEADER, ROOT, run, submissionOf, temporaryFolder } from './program';
 
 const root = temporaryFolder();
@@ -32,12 +33,12 @@ test('without arguments the demo is scored into ./submission.csv, and its path a
   assert.equal(result.code, 0, result.stderr);
   assert.equal(result.stdout, '');
   const written = path.join(cwd, 'submission.csv');
-  const ids = fs.readFileSync(DEMO_ROWS, 'utf8').match(/^\d+(?=,")/gm);
+  const source: unknown[] = parse(fs.readFileSync(DEMO_ROWS), { from: 2 });
   const rows = submissionOf(fs.readFileSync(written, 'utf8'));
   assert.equal(rows.length, 200);
   assert.deepEqual(
     rows.map(({ id }) => id),
-    ids,
+    source.map((row) => (Array.isArray(row) ? String(row[0]) : '')),
   );
   assert.match(result.stderr, /scoring 200\/200 rows/);
   assert(result.stderr.includes(`200 rows written to ${fs.realpathSync(cwd)}/submission.csv`), result.stderr);
@@ -115,10 +116,12 @@ test('--dry-run finds a malformed cell', async () => {
 
 test('the flags that shape the text reach the models', async () => {
   const plan = async (...flags: readonly string[]): Promise<string> => {
-    const result = await run(['predict', '--dry-run', '--json', '--quiet', '-o', output, ...flags], { cwd });
+    const result = await run(['predict', '-i', input, '--dry-run', '--json', '--quiet', ...flags], { cwd });
     assert.equal(result.code, 0, result.stderr);
     return JSON.stringify(object(result.stdout)['plan']);
   };
+  const words = 'many words of a text that is cut '.repeat(20);
+  fs.writeFileSync(input, csvOf([['1', words, `A. ${words}`, `B. ${words}`]]));
   const plain = await plan();
   assert.notEqual(await plan('--max-length', '64'), plain);
   assert.notEqual(await plan('--tta'), plain);

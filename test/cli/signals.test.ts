@@ -10,7 +10,7 @@ const input = path.join(root, 'pairs.csv');
 const words = 'some words that keep a model busy for a while, '.repeat(20);
 fs.writeFileSync(
   input,
-  csvOf(Array.from({ length: 5000 }, (_, index) => [String(index), `${words}${index}`, `${words}a`, `${words}b`])),
+  csvOf(Array.from({ length: 1500 }, (_, index) => [String(index), `${words}${index}`, `${words}a`, `${words}b`])),
 );
 let cwd = root;
 beforeEach(() => {
