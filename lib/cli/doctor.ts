@@ -40,7 +40,7 @@ interface Diagnosis {
   readonly places: readonly Place[];
   /** [] where the ensemble does not open. */
   readonly models: readonly ModelReport[];
-  readonly failure: unknown;
+  readonly failure: Error | undefined;
 }
 
 /** Says what this machine and this build can do, and whether an ensemble fits and opens; then throws what stands in the way. */
@@ -50,14 +50,14 @@ export async function doctor(flags: DoctorFlags): Promise<void> {
   const build = buildInfo();
   let places: readonly Place[] = [];
   let models: readonly ModelReport[] = [];
-  let failure: unknown;
+  let failure: Error | undefined;
   try {
     places = await placesOf(settings, build.devices);
     const scorer = await openScorer(options);
     await scorer.close();
     models = scorer.models;
   } catch (error) {
-    failure = error;
+    failure = error instanceof Error ? error : new Error(String(error));
   }
   const diagnosis = { ...machine(), build, ensemble: settings.ensemble, places, models, failure };
   await writeStream(process.stdout, [json === true ? jsonOf(diagnosis) : diagnosisText(diagnosis)]);

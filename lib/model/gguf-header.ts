@@ -59,28 +59,31 @@ export function parseValues(cursor: Cursor): GgufScalars {
   const values = new Map<string, string | number>();
   for (let i = 0; i < count; i += 1) {
     const key = text(cursor);
-    const value = scalar(cursor, uint32(cursor), 0);
+    const value = readScalar(cursor, uint32(cursor), 0);
     if (value !== undefined) values.set(key, value);
   }
   return values;
 }
 
 /** The value, or undefined for an array or a bool; the cursor stands behind it. */
-function scalar(cursor: Cursor, type: number, depth: number): string | number | undefined {
+function readScalar(cursor: Cursor, type: number, depth: number): string | number | undefined {
   if (type === STRING) return text(cursor);
-  if (type === ARRAY) return skipArray(cursor, depth);
+  if (type === ARRAY) {
+    skipArray(cursor, depth);
+    return undefined;
+  }
   const width = WIDTHS[type];
   if (width === undefined) throw new Error(`value type ${type}`);
   return numberAt(cursor.bytes, type, step(cursor, width));
 }
 
-function skipArray(cursor: Cursor, depth: number): undefined {
+function skipArray(cursor: Cursor, depth: number): void {
   if (depth === MAX_ARRAY_DEPTH) throw new Error('arrays nested more than three deep');
   const type = uint32(cursor);
   const count = uint64(cursor);
   const width = WIDTHS[type];
   if (width !== undefined) step(cursor, count * width);
-  else for (let i = 0; i < count; i += 1) scalar(cursor, type, depth + 1);
+  else for (let i = 0; i < count; i += 1) readScalar(cursor, type, depth + 1);
 }
 
 function numberAt(bytes: Buffer, type: number, at: number): number | undefined {

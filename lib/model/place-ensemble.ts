@@ -30,7 +30,7 @@ export async function placeEnsemble(
   batchTokens: number | null,
 ): Promise<readonly PlacedModel[]> {
   const hasGpu = machine.some(({ device }) => device !== 'cpu');
-  const estimates = await Promise.all(models.map(({ spec }) => (hasGpu ? estimateFor(spec) : () => NOTHING)));
+  const estimates = await Promise.all(models.map(({ spec }) => (hasGpu ? estimateFor(spec) : unneeded())));
   const wishes = models.map(({ spec, devices }, i): Wish => {
     const gpuBytes = (tokens: number): number => estimates[i]?.(tokens).total ?? 0;
     return { name: spec.name, devices, maxLength: spec.maxLength, gpuBytes };
@@ -47,6 +47,10 @@ export async function placeEnsemble(
     gpuBatchTokens,
     gpuMemory: hasGpu ? (estimates[i]?.(gpuBatchTokens) ?? null) : null,
   }));
+}
+
+async function unneeded(): Promise<Estimate> {
+  return () => NOTHING;
 }
 
 /** A file that cannot be read weighs nothing here; verifying says what is wrong with it. */

@@ -151,7 +151,7 @@ function shortageOf(wishes: readonly Wish[], free: FreeBytes, tokens: number): S
   return wish === undefined ? new Map<Wish, string[]>() : { wish, device, free: left };
 }
 
-function isShortage<T extends object>(outcome: T | Shortage): outcome is Shortage {
+function isShortage(outcome: object): outcome is Shortage {
   return 'wish' in outcome;
 }
 
