@@ -53,13 +53,17 @@ export class Dispatcher {
     this.lanes.forEach((_, lane) => this.wake(lane));
   }
 
-  /** Work done so far, by device. */
+  /** Work done so far, by device; lanes that share a device count as one, busy for the mean of their times. */
   work(): readonly LaneWork[] {
-    return this.lanes.map((lane, index) => ({
-      device: lane.device,
-      tokens: this.states[index]?.tokens ?? 0,
-      busySeconds: this.states[index]?.busySeconds ?? 0,
-    }));
+    const devices = [...new Set(this.lanes.map(({ device }) => device))];
+    return devices.map((device) => {
+      const states = this.states.filter((_, lane) => this.lanes[lane]?.device === device);
+      return {
+        device,
+        tokens: states.reduce((sum, state) => sum + state.tokens, 0),
+        busySeconds: states.reduce((sum, state) => sum + state.busySeconds, 0) / states.length,
+      };
+    });
   }
 
   /** Fails what waits with ERR_CLOSED, and waits for the batches in flight. */

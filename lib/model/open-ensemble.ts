@@ -34,18 +34,28 @@ export async function openEnsemble(
   const places = placeModels(await Promise.all(models.map((model) => wishOf(model, options))), machine);
   options.onStage(`verifying ${models.map(({ spec }) => spec.name).join(', ')}`);
   await Promise.all(models.map(({ spec }) => verifyFiles(spec)));
+  const engineThreads = threadsPerEngine(options.threads, places);
   const members: Member[] = [];
   try {
     for (const [i, { spec, weight }] of models.entries()) {
       const devices = places[i] ?? [];
       options.onStage(`loading ${spec.name} on ${devices.join(', ')}`);
-      members.push({ ...(await openModel({ ...options, spec, devices })), weight });
+      members.push({ ...(await openModel({ ...options, engineThreads, spec, devices })), weight });
     }
     return members;
   } catch (error) {
     await closeAll(members);
     throw error;
   }
+}
+
+/**
+ * Models on the CPU run side by side and share its threads. A ggml thread waits for the others of its engine by spinning,
+ * so that more threads than cores, or a core that something else needs, cost far more than they bring.
+ */
+export function threadsPerEngine(threads: number, places: readonly (readonly string[])[]): number {
+  const onCpu = places.flat().filter((device) => device === 'cpu').length;
+  return Math.max(1, Math.floor(threads / Math.max(1, onCpu)));
 }
 
 function overridden(model: EnsembleModel, options: OpenEnsembleOptions): EnsembleModel {

@@ -11,7 +11,10 @@ export interface OpenModelOptions {
   readonly spec: ModelSpec;
   /** 'cpu' or 'cuda:N'. */
   readonly devices: readonly string[];
+  /** Of the tokenizer. */
   readonly threads: number;
+  /** Of each engine. */
+  readonly engineThreads: number;
   readonly batchTokens: number | null;
   readonly spreadMaxLength: boolean;
   readonly tokenizer: 'native' | 'hf';
@@ -64,14 +67,14 @@ export async function closeAll(parts: readonly Closable[]): Promise<void> {
 }
 
 async function openOn(device: string, options: OpenModelOptions): Promise<OpenEngine> {
-  const { spec, threads, batchTokens } = options;
+  const { spec, engineThreads, batchTokens } = options;
   const limits = engineLimits(spec, device, batchTokens);
   const engine = await openEngine({
     basePath: spec.base,
     adapterPath: spec.adapter ?? '',
     headPath: spec.head,
     device,
-    threads,
+    threads: engineThreads,
     ...limits,
     maxSequenceTokens: spec.maxLength,
     attentionSoftCap: spec.attentionSoftCap,

@@ -164,3 +164,19 @@ test('work is counted by device', async () => {
   assert.ok(work.busySeconds > 0.003);
   await dispatcher.close();
 });
+
+test('lanes of one device are reported as that device, busy for the mean of their times', async () => {
+  const dispatcher = new Dispatcher([lane('cpu', echo(newLog(), 20), [0]), lane('cpu', echo(newLog(), 20), [1])]);
+  const ticket = new Ticket(2);
+  dispatcher.submit('bulk', 0, rows([3], ticket, 0));
+  dispatcher.submit('bulk', 1, rows([5], ticket, 1));
+  await ticket.answers;
+  const work = dispatcher.work();
+  assert.deepEqual(
+    work.map(({ device, tokens }) => [device, tokens]),
+    [['cpu', 8]],
+  );
+  const busy = work[0]?.busySeconds ?? NaN;
+  assert.ok(busy > 0.01 && busy < 0.2, `${busy} s`);
+  await dispatcher.close();
+});
