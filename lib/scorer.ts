@@ -159,13 +159,17 @@ export class Scorer implements AsyncDisposable {
   }
 }
 
-/** A lane is a device: it works on one batch at a time, of any model that is loaded there. */
+/**
+ * A lane works on one batch at a time. A GPU is one lane, for every model that is loaded there; on the CPU each model has
+ * its own, since engines of few threads side by side waste less than one after another with all threads.
+ */
 function toLanes(members: readonly Member[]): readonly Lane[] {
   const seats = members.flatMap(({ engines }, model) => engines.map((opened) => ({ ...opened, model })));
-  return [...new Set(seats.map(({ device }) => device))].map((device) => ({
-    device,
-    seats: seats.filter((seat) => seat.device === device),
-  }));
+  const laneOf = ({ device, model }: (typeof seats)[number]): string => (device === 'cpu' ? `cpu ${model}` : device);
+  return [...new Set(seats.map(laneOf))].map((lane) => {
+    const own = seats.filter((seat) => laneOf(seat) === lane);
+    return { device: own[0]?.device ?? lane, seats: own };
+  });
 }
 
 function toReport({ spec, weight, engines }: Member, settings: Settings): ModelReport {

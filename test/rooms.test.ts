@@ -36,6 +36,7 @@ const KNOWN_SCORER_FILES = [
   'default-scorer',
   'outcome',
   'record-run',
+  'record-run',
   'records',
   'sequences',
   'settings',

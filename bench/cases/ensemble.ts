@@ -3,6 +3,7 @@
 import { Dispatcher, type Lane } from '../../lib/batches/dispatch';
 import { Ticket } from '../../lib/batches/ticket';
 import type { NativeEngine } from '../../lib/native/contract';
+import { threadsPerEngine } from '../../lib/model/open-ensemble';
 import type { PlacedModel } from '../../lib/model/place-ensemble';
 import { randomRows, rowLengths, sumOf } from '../lengths';
 import { limitsOf, openBenchEngine, placeForBench } from '../models';
@@ -16,7 +17,7 @@ interface Seat {
   readonly limits: ReturnType<typeof limitsOf>;
 }
 
-/** When each device was at work, in milliseconds. */
+/** How long each lane was at work and when it ended, in milliseconds. */
 type Busy = Map<string, { busy: number; last: number }>;
 
 export async function benchEnsemble(options: BenchOptions): Promise<CaseReport> {
@@ -39,8 +40,12 @@ export async function benchEnsemble(options: BenchOptions): Promise<CaseReport> 
   }
 }
 
-async function openSeats(models: readonly PlacedModel[], { threads }: BenchOptions): Promise<readonly Seat[]> {
+async function openSeats(models: readonly PlacedModel[], options: BenchOptions): Promise<readonly Seat[]> {
   const seats: Seat[] = [];
+  const threads = threadsPerEngine(
+    options.threads,
+    models.map(({ devices }) => devices),
+  );
   for (const [model, placed] of models.entries()) {
     for (const device of placed.devices) {
       const limits = limitsOf(placed, device);
@@ -50,23 +55,25 @@ async function openSeats(models: readonly PlacedModel[], { threads }: BenchOptio
   return seats;
 }
 
+/** As the scorer's: a GPU is one lane, on the CPU each model has its own. */
 function lanesOf(seats: readonly Seat[], busy: Busy): readonly Lane[] {
-  const devices = [...new Set(seats.map(({ device }) => device))];
-  return devices.map((device) => ({
-    device,
-    seats: seats
-      .filter((seat) => seat.device === device)
-      .map(({ model, limits, engine }) => ({ model, limits, engine: timed(engine, device, busy) })),
-  }));
+  const laneOf = ({ device, model }: Seat): string => (device === 'cpu' ? `cpu, model ${model}` : device);
+  return [...new Set(seats.map(laneOf))].map((lane) => {
+    const own = seats.filter((seat) => laneOf(seat) === lane);
+    return {
+      device: own[0]?.device ?? lane,
+      seats: own.map(({ model, limits, engine }) => ({ model, limits, engine: timed(engine, lane, busy) })),
+    };
+  });
 }
 
-function timed(engine: NativeEngine, device: string, busy: Busy): Pick<NativeEngine, 'score'> {
+function timed(engine: NativeEngine, lane: string, busy: Busy): Pick<NativeEngine, 'score'> {
   return {
     score: async (tokens, offsets) => {
       const from = performance.now();
       const logits = await engine.score(tokens, offsets);
       const to = performance.now();
-      busy.set(device, { busy: (busy.get(device)?.busy ?? 0) + to - from, last: to });
+      busy.set(lane, { busy: (busy.get(lane)?.busy ?? 0) + to - from, last: to });
       return logits;
     },
   };
@@ -117,9 +124,9 @@ function table({ models, rows, busy, started, wall }: Run): Table {
       ['wall s', wall / 1000],
       ['rows/s', ((rows[0]?.length ?? 0) / wall) * 1000],
       ['tokens/s, all models', (tokens / wall) * 1000],
-      ['wall against device work / devices', wall / (work / Math.max(1, busy.size))],
-      ...[...busy].map(([device, one]): readonly [string, string] => [`${device} busy`, percent(one.busy / wall)]),
-      ['devices end apart by', percent((Math.max(...ends) - Math.min(...ends)) / wall)],
+      ['wall against work / lanes', wall / (work / Math.max(1, busy.size))],
+      ...[...busy].map(([lane, one]): readonly [string, string] => [`${lane} busy`, percent(one.busy / wall)]),
+      ['lanes end apart by', percent((Math.max(...ends) - Math.min(...ends)) / wall)],
     ],
   };
 }

@@ -3,7 +3,8 @@ import type { DeviceProgress, Progress } from '../outcome';
 
 /** How long a log, which keeps every line, waits for the next. */
 const PLAIN_EVERY_MS = 5000;
-const FIRST_COLUMNS = 100;
+/** For a terminal that does not know, or says 0. */
+const USUAL_COLUMNS = 100;
 const CLEAR_LINE = '\r\x1b[2K';
 
 /** Shows how far a run is. */
@@ -35,7 +36,7 @@ function oneLine(stream: Terminal): ProgressView {
   };
   return {
     show: (progress) => {
-      stream.write(CLEAR_LINE + progressLine(progress).slice(0, (stream.columns ?? FIRST_COLUMNS) - 1));
+      stream.write(CLEAR_LINE + progressLine(progress).slice(0, (stream.columns || USUAL_COLUMNS) - 1));
       isShown = true;
     },
     note: (text) => {

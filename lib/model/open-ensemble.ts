@@ -31,17 +31,30 @@ export async function openEnsemble(
   const models = await placeEnsemble(overriddenModels(ensemble, options), machine, options.batchTokens);
   options.onStage(`verifying ${models.map(({ spec }) => spec.name).join(', ')}`);
   await Promise.all(models.map(({ spec }) => verifyFiles(spec)));
+  const engineThreads = threadsPerEngine(
+    options.threads,
+    models.map(({ devices }) => devices),
+  );
   const members: Member[] = [];
   try {
     for (const { weight, ...placed } of models) {
       options.onStage(`loading ${placed.spec.name} on ${placed.devices.join(', ')}`);
-      members.push({ ...(await openModel({ ...options, ...placed })), weight });
+      members.push({ ...(await openModel({ ...options, ...placed, engineThreads })), weight });
     }
     return members;
   } catch (error) {
     await closeAll(members);
     throw error;
   }
+}
+
+/**
+ * Models on the CPU run side by side and share its threads. A ggml thread waits for the others of its engine by spinning,
+ * so that more threads than cores, or a core that something else needs, cost far more than they bring.
+ */
+export function threadsPerEngine(threads: number, places: readonly (readonly string[])[]): number {
+  const onCpu = places.flat().filter((device) => device === 'cpu').length;
+  return Math.max(1, Math.floor(threads / Math.max(1, onCpu)));
 }
 
 /** The ensemble as the options change it. */

@@ -11,7 +11,10 @@ export interface OpenModelOptions {
   readonly spec: ModelSpec;
   /** 'cpu' or 'cuda:N'. */
   readonly devices: readonly string[];
+  /** Of the tokenizer. */
   readonly threads: number;
+  /** Of each engine. */
+  readonly engineThreads: number;
   readonly batchTokens: number | null;
   /** Largest batch on a GPU, where placing chose it. */
   readonly gpuBatchTokens: number;
@@ -66,14 +69,14 @@ export async function closeAll(parts: readonly Closable[]): Promise<void> {
 }
 
 async function openOn(device: string, options: OpenModelOptions): Promise<OpenEngine> {
-  const { spec, threads, batchTokens, gpuBatchTokens } = options;
+  const { spec, engineThreads, batchTokens, gpuBatchTokens } = options;
   const limits = engineLimits(spec, device === 'cpu' ? batchTokens : gpuBatchTokens);
   const engine = await openEngine({
     basePath: spec.base,
     adapterPath: spec.adapter ?? '',
     headPath: spec.head,
     device,
-    threads,
+    threads: engineThreads,
     ...limits,
     maxSequenceTokens: spec.maxLength,
     attentionSoftCap: spec.attentionSoftCap,

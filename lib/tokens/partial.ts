@@ -48,7 +48,7 @@ const SMALLEST_PIECE = 4096;
 /** How far beyond the wanted place a boundary is looked for. */
 const SEARCH = 32768;
 /** The window's length in longest tokens. */
-const WINDOW = 4;
+const WINDOW = 5;
 /** Units beyond the window that must continue its run: `\s+(?!\S)` gives one back. */
 const BEYOND = 4;
 
@@ -112,22 +112,25 @@ async function windowPiece(state: Walk): Promise<Piece | null> {
   if (at + WINDOW * reach + BEYOND >= strand.length) return null;
   const known = state.remembered.get(window);
   if (known !== undefined) return known;
-  if (facts.splitting === 'llama3' && strand.runLength(window) < 2 * reach + BEYOND) return null;
+  if (facts.splitting === 'llama3' && strand.runLength(window) < 3 * reach + BEYOND) return null;
   const piece = await certainPiece(state, reach);
   if (piece !== null) state.remembered.set(window, piece);
   return piece;
 }
 
-/** The list of the longest start in the window's third quarter that all starts in its last quarter agree on. */
+/**
+ * The longest of some starts of the window on whose list all those that end in its last fifth agree. A fifth lies between
+ * the two: what is left over at an end may be several tokens long.
+ */
 async function certainPiece({ strand, tokenizer, at }: Walk, reach: number): Promise<Piece | null> {
-  const lengths = Array.from({ length: 2 * reach }, (_, i) => 2 * reach + i + 1).filter(
-    (length) => !strand.splitsCharacter(at + length),
-  );
-  const lists = await tokenizer.encode(lengths.map((length) => strand.slice(at, at + length)));
-  const starts = lists.map((ids, i) => ({ ids, length: lengths[i] ?? 0 }));
-  const ends = starts.filter(({ length }) => length > 3 * reach);
-  const agreed = starts.findLast(
-    ({ ids, length }) => length <= 3 * reach && ends.every((end) => strand.begins(end.ids, ids)),
-  );
-  return agreed ?? null;
+  const startsUpTo = async (last: number): Promise<readonly Piece[]> => {
+    const lengths = Array.from({ length: reach }, (_, i) => last - reach + i + 1).filter(
+      (length) => !strand.splitsCharacter(at + length),
+    );
+    const lists = await tokenizer.encode(lengths.map((length) => strand.slice(at, at + length)));
+    return lists.map((ids, i) => ({ ids, length: lengths[i] ?? 0 }));
+  };
+  const ends = await startsUpTo(WINDOW * reach);
+  const candidates = await startsUpTo((WINDOW - 2) * reach);
+  return candidates.findLast(({ ids }) => ends.every((end) => strand.begins(end.ids, ids))) ?? null;
 }

@@ -2,7 +2,7 @@
 
 import type { Truncation } from '../model/spec';
 import type { SurroundingTokens } from './post-processor';
-import { joinIds, proportionalShares, roomFor, surround, type Keep } from './truncate';
+import { COUNTED_BUDGETS, joinIds, proportionalShares, roomFor, surround, type Keep } from './truncate';
 
 export type Parts = readonly [string, string, string];
 
@@ -76,7 +76,7 @@ async function encodeProportional(
   const whole = await tokenizer.encode(rows.map((row) => ({ text: row.join(''), keep: 'right', budget: room + 1 })));
   const long = rows.filter((_, i) => (whole[i]?.length ?? 0) > room);
   const parts = await tokenizer.encode(
-    long.flatMap((row) => row.map((text) => ({ text, keep: 'right' as const, budget: room }))),
+    long.flatMap((row) => row.map((text) => ({ text, keep: 'right' as const, budget: COUNTED_BUDGETS * room }))),
   );
   let next = 0;
   return whole.map((ids) => {

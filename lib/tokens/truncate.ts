@@ -40,12 +40,15 @@ export function roomFor(maxLength: number, { bos, eos }: SurroundingTokens): num
   throw new PairscoreError('ERR_CONFIG', text);
 }
 
+/** Budgets' worth of a part's ids that are counted: nobody must read a huge part to its end. */
+export const COUNTED_BUDGETS = 16;
+
 /**
- * Shares a budget in proportion to the parts' lengths, by largest remainders; no part gets more than it has. A part
- * longer than the budget counts as long as the budget, so that nobody must count a part to its end.
+ * Shares a budget in proportion to the parts' lengths, by largest remainders; no part gets more than it has. A part of
+ * more than COUNTED_BUDGETS budgets counts as long as those.
  */
 export function proportionalShares(lengths: readonly number[], budget: number): readonly number[] {
-  const counted = lengths.map((length) => Math.min(length, budget));
+  const counted = lengths.map((length) => Math.min(length, COUNTED_BUDGETS * budget));
   const total = counted.reduce((sum, length) => sum + length, 0);
   if (total <= budget) return counted;
   const exact = counted.map((length) => (length * budget) / total);

@@ -83,7 +83,12 @@ void WorkQueue::OnSettle(napi_env env, napi_value, void * context, void * data) 
   }
   WorkQueue & queue = *static_cast<WorkQueue *>(context);
   if (--queue.in_flight_ == 0) napi_unref_threadsafe_function(env, queue.settle_);
-  worker->Settle(env);
+  try {
+    worker->Settle(env);
+  } catch (const Napi::Error &) {
+    // A worker thread that is being terminated runs no JavaScript any more: nobody can be told.
+    worker->Abandon();
+  }
 }
 
 }  // namespace pairscore

@@ -70,6 +70,20 @@ test('what waits while the engine is busy goes together in the next batch', asyn
   await dispatcher.close();
 });
 
+test('a row submitted in the very turn in which a lane runs dry is scored', async () => {
+  const instant: ScoringEngine = { score: async (_, offsets) => new Float32Array(offsets.length - 1) };
+  const dispatcher = new Dispatcher([lane('cpu', instant)]);
+  const ticket = new Ticket(12);
+  dispatcher.submit('live', 0, rows([], ticket));
+  let step = Promise.resolve();
+  for (let slot = 0; slot < 12; slot += 1) {
+    // One step of the queue of microtasks later each time.
+    step = step.then(() => dispatcher.submit('live', 0, rows([1], ticket, slot)));
+  }
+  assert.equal((await Promise.race([ticket.answers, sleep(500, [])])).length, 12);
+  await dispatcher.close();
+});
+
 test('an engine that fails fails the callers of its batch and no others', async () => {
   const failing: ScoringEngine = {
     async score(tokens, offsets) {
@@ -162,5 +176,21 @@ test('work is counted by device', async () => {
   assert.equal(work?.device, 'cpu');
   assert.equal(work.tokens, 18);
   assert.ok(work.busySeconds > 0.003);
+  await dispatcher.close();
+});
+
+test('lanes of one device are reported as that device, busy for the mean of their times', async () => {
+  const dispatcher = new Dispatcher([lane('cpu', echo(newLog(), 20), [0]), lane('cpu', echo(newLog(), 20), [1])]);
+  const ticket = new Ticket(2);
+  dispatcher.submit('bulk', 0, rows([3], ticket, 0));
+  dispatcher.submit('bulk', 1, rows([5], ticket, 1));
+  await ticket.answers;
+  const work = dispatcher.work();
+  assert.deepEqual(
+    work.map(({ device, tokens }) => [device, tokens]),
+    [['cpu', 8]],
+  );
+  const busy = work[0]?.busySeconds ?? NaN;
+  assert.ok(busy > 0.01 && busy < 0.2, `${busy} s`);
   await dispatcher.close();
 });

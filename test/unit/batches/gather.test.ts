@@ -26,6 +26,25 @@ test('items of one turn are handled together, and those that come meanwhile as t
   assert.deepEqual(groups.at(-1), [5]);
 });
 
+test('an item added in the very turn in which a group ends is handled', async () => {
+  // One of these many steps of the queue of microtasks meets the end of the drain.
+  for (let steps = 0; steps < 12; steps += 1) {
+    const handled: number[] = [];
+    const ends: (() => void)[] = [];
+    const gather = new Gather<number>(10, async (items) => {
+      handled.push(...items);
+      ends.shift()?.();
+    });
+    const ended = new Promise<void>((resolve) => ends.push(resolve));
+    gather.add(1);
+    await ended;
+    for (let i = 0; i < steps; i += 1) await Promise.resolve();
+    gather.add(2);
+    await sleep(2);
+    assert.deepEqual(handled, [1, 2], `after ${steps} steps`);
+  }
+});
+
 test('a group has no more than its most', async () => {
   const sizes: number[] = [];
   const gather = new Gather<number>(3, async (items) => {

@@ -49,6 +49,12 @@ test('a terminal shows one line, never wider than itself, and keeps none of it',
   assert(screen.text.endsWith('\r\x1b[2K'));
 });
 
+test('a terminal that says it has no columns gets a whole line', () => {
+  const screen = new Screen(0);
+  progressView(screen).show(scoring(50, 10));
+  assert(screen.text.endsWith('50% busy'));
+});
+
 test('a note on a terminal stands on a line of its own', () => {
   const screen = new Screen(80);
   const view = progressView(screen);
