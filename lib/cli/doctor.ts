@@ -90,7 +90,7 @@ function jsonOf(diagnosis: Diagnosis): string {
 function diagnosisText(diagnosis: Diagnosis): string {
   const { build, driver, failure, ensemble } = diagnosis;
   const verdict =
-    failure === undefined ? 'opens' : diagnosis.places.length > 0 ? 'fits, but does not open' : 'does not fit';
+    failure === undefined ? 'opens' : diagnosis.places.length > 0 ? 'fits, but does not open' : 'cannot be placed';
   const lines = [
     `pairscore ${diagnosis.version}, Node ${diagnosis.node}, ${diagnosis.platform}`,
     `${diagnosis.cores} cores, ${gibibytes(diagnosis.memoryBytes)} of memory, NVIDIA driver ${driver ?? 'none'}`,

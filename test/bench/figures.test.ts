@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { ceilingFor, type Ceiling } from '../../bench/ceiling';
+import { outcomeOf } from '../../bench/cases/ceiling';
+import { quantile } from '../../bench/cases/latency';
+import { parseLines, runForJson } from '../../bench/json-lines';
+import { randomRows, rowLengths, sumOf } from '../../bench/lengths';
+import { readOptions } from '../../bench/options';
+import { cellText, joinReports, reportText, skippedReport } from '../../bench/report';
+import { csvOf, textRecords } from '../../bench/texts';
+
+const GEMMA_9B = {
+  architecture: 'gemma2',
+  layers: 42,
+  hidden: 3584,
+  heads: 16,
+  kvHeads: 8,
+  headDim: 256,
+  feedForward: 14336,
+  fileBytes: 1,
+};
+
+function ceiling(type: string, tokens: number, tokensPerSecond: number): Ceiling {
+  return { device: 'cuda:0', architecture: 'gemma2', type, tokens, tokensPerSecond, teraflops: 1 };
+}
+
+describe('lengths', () => {
+  test('are those of the task: median near 600, four fifths below 1000, none above 2048', () => {
+    const lengths = [...rowLengths(1600, 4096)].sort((a, b) => a - b);
+    const median = lengths[800] ?? 0;
+    assert.ok(median > 550 && median < 660, `median ${median}`);
+    const below = lengths.filter((length) => length <= 999).length / lengths.length;
+    assert.ok(Math.abs(below - 13 / 16) < 0.01, `${below} below 1000`);
+    assert.ok((lengths.at(-1) ?? 0) <= 2048 && (lengths[0] ?? 0) >= 2);
+  });
+
+  test('are the same in every run, and cut at the longest sequence of a model', () => {
+    assert.deepEqual(rowLengths(100, 512), rowLengths(100, 512));
+    assert.ok(rowLengths(100, 512).every((length) => length <= 512));
+  });
+
+  test('few rows have the mean of many', () => {
+    const mean = (count: number): number => sumOf(rowLengths(count, 2048)) / count;
+    assert.ok(Math.abs(mean(32) / mean(3200) - 1) < 0.1, `${mean(32)} against ${mean(3200)}`);
+  });
+
+  test('ids stay inside a vocabulary, however small', () => {
+    for (const vocabulary of [2, 10, 1200, 256_000]) {
+      const ids = randomRows([500, 1], vocabulary).flatMap((row) => [...row]);
+      assert.ok(
+        ids.every((id) => id >= 0 && id < vocabulary),
+        `vocabulary ${vocabulary}`,
+      );
+    }
+  });
+});
+
+describe('ceilings', () => {
+  const all = [
+    ceiling('f16', 8192, 42),
+    ceiling('bf16', 8192, 44),
+    ceiling('bf16', 32768, 43),
+    ceiling('fp8 row', 8192, 70),
+  ];
+  const query = { device: 'cuda:0', architecture: 'gemma2', type: '16-bit', tokens: 9000 } as const;
+
+  test('the best 16-bit type at the nearest batch size is the one quoted', () => {
+    assert.equal(ceilingFor(all, query), 44);
+    assert.equal(ceilingFor(all, { ...query, tokens: 40_000 }), 43);
+    assert.equal(ceilingFor(all, { ...query, type: 'fp8' }), 70);
+  });
+
+  test('none is quoted for another device or model', () => {
+    assert.equal(ceilingFor(all, { ...query, device: 'cuda:1' }), undefined);
+    assert.equal(ceilingFor(all, { ...query, architecture: 'llama' }), undefined);
+    assert.equal(ceilingFor([], query), undefined);
+  });
+
+  test("the program's lines become tokens a second of the whole model", () => {
+    const lines = parseLines(
+      '{"type":"bf16","tokens":8192,"firstMs":5,"bestMs":4,"teraflops":800}\n{"copyBytesPerSecond":3e12}',
+    );
+    const { ceilings, report } = outcomeOf(
+      { lines, failure: undefined },
+      { name: 'g', device: 'cuda:0', facts: GEMMA_9B },
+    );
+    assert.equal(Math.round(ceilings[0]?.tokensPerSecond ?? 0), Math.round(8192 / (0.004 * 42)));
+    assert.equal(report.tables[0]?.rows.length, 2);
+  });
+
+  test('a type that the chip lacks is skipped with its reason', () => {
+    const lines = [{ type: 'fp8 row', tokens: 8192, skipped: 'no algorithm' }];
+    const { ceilings, report } = outcomeOf(
+      { lines, failure: undefined },
+      { name: 'g', device: 'cuda:0', facts: GEMMA_9B },
+    );
+    assert.deepEqual(ceilings, []);
+    assert.match(report.skipped.join(), /fp8 row, 8192 tokens: no algorithm/);
+  });
+});
+
+describe('reports', () => {
+  const table = { title: 't', columns: ['a', 'b'], rows: [['x', 1]] };
+
+  test('tables of one title and the same columns become one', () => {
+    const joined = joinReports([
+      { tables: [table], skipped: [] },
+      { tables: [table], skipped: ['why'] },
+    ]);
+    assert.equal(joined.tables.length, 1);
+    assert.equal(joined.tables[0]?.rows.length, 2);
+    assert.deepEqual(joined.skipped, ['why']);
+  });
+
+  test('Markdown and plain text show every cell, and what was skipped', () => {
+    const report = { tables: [table], skipped: ['no GPU'] };
+    assert.equal(reportText(report, 'markdown'), '### t\n| a | b |\n| --- | --- |\n| x | 1 |\n\nskipped: no GPU\n');
+    assert.match(reportText(report, 'plain'), /t\n {2}a {2}b\n {2}x {2}1\n/);
+    assert.match(reportText(skippedReport('one', 'two'), 'plain'), /skipped: one\n\nskipped: two/);
+  });
+
+  test('figures have four digits, and none at all where nothing was measured', () => {
+    assert.deepEqual([12345.6, 0.123456, 3, NaN, Infinity].map(cellText), ['12,346', '0.1235', '3', '-', '-']);
+  });
+
+  test('quantiles of few values are values', () => {
+    assert.equal(quantile([3, 1, 2], 0.5), 2);
+    assert.equal(quantile([1], 0.99), 1);
+    assert.ok(Number.isNaN(quantile([], 0.5)));
+  });
+});
+
+describe('texts', () => {
+  test('as CSV have a line a row and quotes doubled', () => {
+    const csv = csvOf(textRecords(5, 1.3)).trim().split('\n');
+    assert.equal(csv.length, 6);
+    assert.match(csv[1] ?? '', /^100000,"\[""[a-z ]+""\]",/);
+  });
+});
+
+describe('options', () => {
+  test('unknown cases, flags and numbers are refused by name', () => {
+    assert.throws(() => readOptions(['--cases', 'speed'], false), /received 'speed'/);
+    assert.throws(() => readOptions(['--rows', '0'], false), /--rows but received '0'/);
+    assert.throws(() => readOptions(['--rows', '12.5'], false), /--rows/);
+    assert.throws(() => readOptions(['--fast'], false), /--fast/);
+  });
+
+  test('lists are read, and rows are fewer without a GPU', () => {
+    const options = readOptions(['--cases', 'models, latency', '--batch-tokens', '4096,8192'], true);
+    assert.deepEqual(options.cases, ['models', 'latency']);
+    assert.deepEqual(options.batchTokens, [4096, 8192]);
+    assert.ok(options.rows > readOptions([], false).rows);
+  });
+});
+
+describe('programs', () => {
+  test('what a program printed before it failed counts, and its last word is the reason', async () => {
+    const script =
+      'console.log(JSON.stringify({ a: 1 })); console.log("{broken"); console.error("x\\nout of luck"); process.exit(3)';
+    const printed = await runForJson({ file: process.execPath, args: ['-e', script], limitSeconds: 60 });
+    assert.deepEqual(printed, { lines: [{ a: 1 }], failure: 'out of luck' });
+  });
+
+  test('a program that hangs is ended', async () => {
+    const args = ['-e', 'console.log("{}"); setInterval(() => {}, 1000)'];
+    const printed = await runForJson({ file: process.execPath, args, limitSeconds: 2 });
+    assert.deepEqual(printed, { lines: [{}], failure: 'ended after 2 s' });
+  });
+
+  test('a program that does not exist is a failure, not a crash', async () => {
+    const printed = await runForJson({ file: 'no-such-program-anywhere', args: [], limitSeconds: 5 });
+    assert.match(printed.failure ?? '', /ENOENT/);
+  });
+});

@@ -1,0 +1,75 @@
+/** The synthetic writer, at real architectures and vocabularies but narrow: what it writes must open and score. */
+
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { openBenchEngine } from '../../bench/models';
+import { GEMMA_9B, LLAMA_8B, type Dimensions } from '../../bench/synthetic/dimensions';
+import { writeSyntheticModel } from '../../bench/synthetic/model';
+import { randomTensor } from '../../bench/synthetic/random-tensor';
+import { flopsPerToken, readBaseFacts } from '../../lib/model/base-facts';
+import { readManifest } from '../../lib/model/manifest';
+import { verifyFiles } from '../../lib/model/verify';
+
+const FOLDER = mkdtempSync(join(tmpdir(), 'pairscore-synthetic-'));
+
+after(() => rmSync(FOLDER, { recursive: true, force: true }));
+
+const NARROW = { layers: 2, hidden: 256, heads: 4, kvHeads: 2, headDim: 64, feedForward: 512, adaptedFrom: 0 };
+const LIMITS = { maxBatchTokens: 2048, maxBatchSequences: 4 };
+
+for (const full of [GEMMA_9B, LLAMA_8B]) {
+  const dimensions: Dimensions = { ...full, ...NARROW };
+
+  test(`a narrow ${full.architecture} of random blocks verifies, opens and gives finite logits`, async () => {
+    const folder = join(FOLDER, full.name);
+    await writeSyntheticModel(folder, dimensions);
+    const spec = await readManifest(folder);
+    await verifyFiles(spec);
+    const facts = await readBaseFacts(spec.base);
+    assert.deepEqual(
+      { ...facts, ...NARROW },
+      { ...NARROW, architecture: full.architecture, fileBytes: facts.fileBytes },
+    );
+    const engine = await openBenchEngine(spec, { device: 'cpu', threads: 1, limits: LIMITS });
+    try {
+      const info = engine.info();
+      assert.equal(info.vocabularySize, full.architecture === 'gemma2' ? 256_000 : 128_256);
+      assert.equal(info.adapterMatched, 2 * full.adapted.length);
+      const logits = await engine.score(Int32Array.of(2, 400, 500, 2, 600), Int32Array.of(0, 3, 5));
+      assert.equal(logits.length, 6);
+      assert.ok(
+        logits.every((value) => Number.isFinite(value)),
+        String(logits),
+      );
+    } finally {
+      await engine.close();
+    }
+  });
+}
+
+test('full size has the work a token that is known of the models', () => {
+  assert.equal((flopsPerToken(GEMMA_9B) / 1e9).toFixed(2), '16.65');
+  assert.equal((flopsPerToken(LLAMA_8B) / 1e9).toFixed(2), '13.96');
+});
+
+test('the manifest is written last: a folder that was cut off has none', async () => {
+  const folder = join(FOLDER, 'cut');
+  await assert.rejects(writeSyntheticModel(folder, { ...GEMMA_9B, ...NARROW, tokenizerPackage: 'no-such-package' }));
+  assert.equal(existsSync(join(folder, 'manifest.json')), false);
+});
+
+test('a quantisation without known scales is refused', async () => {
+  await assert.rejects(async () => {
+    for await (const _ of randomTensor('x', 'q3_K', [256, 1]).chunks()) continue;
+  }, /q8_0, q4_K, q6_K but received q3_K/);
+});
+
+test('a quantised tensor is as long as its shape says, however it is cut', async () => {
+  let bytes = 0;
+  for await (const chunk of randomTensor('x', 'q8_0', [4096, 20_000]).chunks()) bytes += chunk.length;
+  assert.equal(bytes, (4096 / 32) * 34 * 20_000);
+  assert.ok(readFileSync(join(FOLDER, LLAMA_8B.name, 'head.gguf')).length > 0);
+});
