@@ -15,16 +15,21 @@ export function randomFrom(seed: number): Random {
   };
 }
 
-/** Every bin is drawn equally often, so that few rows already have the mean of many. */
+/**
+ * Every bin is drawn equally often, in another order each time round, so that few rows already have the mean of many.
+ * Fewer rows are the first of more.
+ */
 export function rowLengths(count: number, maxLength: number): readonly number[] {
   const random = randomFrom(11);
-  const lengths = Array.from({ length: count }, (_, i) => {
-    const bin = i % EDGES.length;
-    const low = bin === 0 ? 2 : (EDGES[bin - 1] ?? 2);
-    const high = EDGES[bin] ?? low;
-    return Math.min(maxLength, low + Math.ceil(random() * (high - low)));
-  });
-  return shuffled(lengths, random);
+  const lengths: number[] = [];
+  while (lengths.length < count) {
+    const drawn = EDGES.map((high, bin) => {
+      const low = bin === 0 ? 2 : (EDGES[bin - 1] ?? 2);
+      return Math.min(maxLength, low + Math.ceil(random() * (high - low)));
+    });
+    lengths.push(...shuffled(drawn, random));
+  }
+  return lengths.slice(0, count);
 }
 
 /** Ids that are no special token in any of the vocabularies in use. */

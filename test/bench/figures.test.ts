@@ -36,6 +36,7 @@ describe('lengths', () => {
 
   test('are the same in every run, and cut at the longest sequence of a model', () => {
     assert.deepEqual(rowLengths(100, 512), rowLengths(100, 512));
+    assert.deepEqual(rowLengths(37, 512), rowLengths(100, 512).slice(0, 37));
     assert.ok(rowLengths(100, 512).every((length) => length <= 512));
   });
 

@@ -1,0 +1,107 @@
+/** The demo ensemble on machines that are made up: nothing is loaded, so no GPU is needed. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { readEnsemble } from '../../../lib/model/ensemble';
+import { overriddenModels } from '../../../lib/model/open-ensemble';
+import { placeEnsemble, type PlacedModel } from '../../../lib/model/place-ensemble';
+import type { DeviceInfo } from '../../../lib/native/contract';
+
+const GIB = 2 ** 30;
+const DEMO = join(__dirname, '..', '..', '..', 'models', 'ensemble.json');
+
+function machine(...freeGib: readonly number[]): readonly DeviceInfo[] {
+  const cpu = { device: 'cpu', name: 'a CPU', totalBytes: 8 * GIB, freeBytes: 8 * GIB };
+  const gpus = freeGib.map((free, i) => ({
+    device: `cuda:${i}`,
+    name: '',
+    totalBytes: 80 * GIB,
+    freeBytes: free * GIB,
+  }));
+  return [cpu, ...gpus];
+}
+
+interface Wanted {
+  readonly devices?: readonly string[];
+  readonly maxLength?: number;
+  readonly batchTokens?: number;
+}
+
+async function place(devices: readonly DeviceInfo[], wanted: Wanted = {}): Promise<readonly PlacedModel[]> {
+  const ensemble = await readEnsemble(DEMO);
+  const { maxLength = null, batchTokens = null } = wanted;
+  return placeEnsemble(
+    overriddenModels(ensemble, { devices: wanted.devices ?? null, maxLength }),
+    devices,
+    batchTokens,
+  );
+}
+
+test('without a GPU the demo goes on the CPU, and no memory of a GPU is counted', async () => {
+  const placed = await place(machine());
+  assert.deepEqual(
+    placed.map(({ devices, gpuMemory }) => ({ devices, gpuMemory })),
+    [
+      { devices: ['cpu'], gpuMemory: null },
+      { devices: ['cpu'], gpuMemory: null },
+    ],
+  );
+});
+
+test('with two GPUs both models of the demo go on both, in the largest batches', async () => {
+  const placed = await place(machine(79, 79));
+  for (const { devices, gpuBatchTokens, gpuMemory } of placed) {
+    assert.deepEqual(devices, ['cuda:0', 'cuda:1']);
+    assert.equal(gpuBatchTokens, 16384);
+    const parts = (gpuMemory?.weights ?? 0) + (gpuMemory?.cache ?? 0) + (gpuMemory?.scratch ?? 0);
+    assert.equal(parts, gpuMemory?.total);
+  }
+});
+
+test('a small GPU gets smaller batches before it gets fewer models', async () => {
+  const [gemma] = await place(machine(79));
+  const need = gemma?.gpuMemory?.total ?? 0;
+  const tight = await place(machine((2 * need - 1) / GIB / 1.2));
+  assert.deepEqual(
+    tight.map(({ devices }) => devices),
+    [['cuda:0'], ['cuda:0']],
+  );
+  assert.ok((tight[0]?.gpuBatchTokens ?? 0) < 16384);
+});
+
+test('devices of the options take the place of those in the file', async () => {
+  const placed = await place(machine(79, 79), { devices: ['cuda:1', 'cpu'] });
+  assert.deepEqual(
+    placed.map(({ devices }) => devices),
+    [
+      ['cuda:1', 'cpu'],
+      ['cuda:1', 'cpu'],
+    ],
+  );
+});
+
+test('a GPU that is not there is ERR_DEVICE_UNKNOWN, never the CPU', async () => {
+  await assert.rejects(place(machine(), { devices: ['cuda:0'] }), { code: 'ERR_DEVICE_UNKNOWN', message: /cuda:0/ });
+  await assert.rejects(place(machine(79), { devices: ['cuda:1'] }), {
+    code: 'ERR_DEVICE_UNKNOWN',
+    message: /cpu, cuda:0/,
+  });
+});
+
+test('a GPU without room is ERR_DEVICE_MEMORY, and the CPU is named as the way out', async () => {
+  await assert.rejects(place(machine(0.2)), { code: 'ERR_DEVICE_MEMORY', message: /GiB on cuda:0; .*--device cpu/ });
+});
+
+test('batch tokens of the user are kept, and the hint says which would fit', async () => {
+  await assert.rejects(place(machine(1.5), { batchTokens: 65536, maxLength: 256 }), {
+    code: 'ERR_DEVICE_MEMORY',
+    message: /batches of 65536 tokens .* 1\.5 GiB on cuda:0; --batch-tokens \d+ would fit/,
+  });
+  const [gemma] = await place(machine(79), { batchTokens: 5000 });
+  assert.equal(gemma?.gpuBatchTokens, 5000);
+});
+
+test('batch tokens below the longest sequence are a wrong setting', async () => {
+  await assert.rejects(place(machine(79), { batchTokens: 100 }), { code: 'ERR_CONFIG', message: /at least 2048/ });
+});
