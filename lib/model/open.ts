@@ -25,6 +25,7 @@ export interface OpenEngine {
   readonly engine: NativeEngine;
   readonly info: EngineInfo;
   readonly limits: EngineLimits;
+  readonly threads: number;
 }
 
 export interface OpenModel {
@@ -79,7 +80,7 @@ async function openOn(device: string, options: OpenModelOptions): Promise<OpenEn
     maxSequenceTokens: spec.maxLength,
     attentionSoftCap: spec.attentionSoftCap,
   });
-  return { device, engine, info: engine.info(), limits };
+  return { device, engine, info: engine.info(), limits, threads: engineThreads };
 }
 
 /** Whether what the engine found in the files is what the manifest says of them. */
