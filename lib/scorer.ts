@@ -53,7 +53,7 @@ export class Scorer implements AsyncDisposable {
     private readonly settings: Settings,
     private readonly members: readonly Member[],
   ) {
-    this.models = members.map((member) => toReport(member, settings));
+    this.models = members.map(toReport);
     this.voters = members.map(({ spec, weight }) => ({ labels: spec.labels, weight }));
     this.dispatcher = new Dispatcher(toLanes(members));
     this.gather = new Gather(CALLS_A_GROUP, (calls) => this.prepare(calls));
@@ -172,7 +172,7 @@ function toLanes(members: readonly Member[]): readonly Lane[] {
   });
 }
 
-function toReport({ spec, weight, engines }: Member, settings: Settings): ModelReport {
+function toReport({ spec, weight, engines }: Member): ModelReport {
   const first = engines[0];
   return {
     name: spec.name,
@@ -182,7 +182,7 @@ function toReport({ spec, weight, engines }: Member, settings: Settings): ModelR
     quantization: first?.info.quantization ?? '',
     devices: engines.map(({ device }) => device),
     deviceNames: engines.map(({ info }) => info.deviceName),
-    threads: settings.threads,
+    threads: first?.threads ?? 0,
     maxLength: spec.maxLength,
     maxBatchTokens: first?.limits.maxBatchTokens ?? 0,
     labels: spec.labels,

@@ -27,6 +27,7 @@ export interface OpenEngine {
   readonly engine: NativeEngine;
   readonly info: EngineInfo;
   readonly limits: EngineLimits;
+  readonly threads: number;
 }
 
 export interface OpenModel {
@@ -81,7 +82,7 @@ async function openOn(device: string, options: OpenModelOptions): Promise<OpenEn
     maxSequenceTokens: spec.maxLength,
     attentionSoftCap: spec.attentionSoftCap,
   });
-  return { device, engine, info: engine.info(), limits };
+  return { device, engine, info: engine.info(), limits, threads: engineThreads };
 }
 
 /** Whether what the engine found in the files is what the manifest says of them. */

@@ -28,6 +28,8 @@ export interface BoundaryFacts {
   readonly longestLetters: number;
   /** A bit set by hash: pairs of characters that some token holds. A wrong hit only costs a boundary. */
   readonly joinedPairs: Uint8Array;
+  /** A bit for each two bytes between which a token goes from one character to the next and holds one of them in part. */
+  readonly straddledBytes: Uint8Array;
 }
 
 const PAIR_BITS = 20;
@@ -78,7 +80,7 @@ function pairBit(left: number, right: number): number {
   return Math.imul(Math.imul(left, 0x9e3779b1) ^ right, 0x85ebca6b) >>> (32 - PAIR_BITS);
 }
 
-type CharacterClass = 'letter' | 'digit' | 'mark' | 'space' | 'newline' | 'unsure';
+export type CharacterClass = 'letter' | 'digit' | 'mark' | 'space' | 'newline' | 'unsure';
 
 function endsMatch(left: CharacterClass, right: CharacterClass): boolean {
   if (left === 'unsure' || right === 'unsure') return false;
@@ -95,7 +97,7 @@ const SPACE_LIKE = /^[ \t\u00a0\u2000-\u200a\u3000]/;
 
 const knownClasses = new Map<number, CharacterClass>();
 
-function classOf(code: number): CharacterClass {
+export function classOf(code: number): CharacterClass {
   const known = knownClasses.get(code);
   if (known !== undefined) return known;
   const found = classify(String.fromCodePoint(code));

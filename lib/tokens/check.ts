@@ -14,6 +14,8 @@ export type TextName = (index: number) => string;
 export class TokenizerCheck {
   private readonly sampler = new Sampler();
   private calls = 0;
+  /** The first difference: from then on every call is refused with it. */
+  private difference: PairscoreError | undefined;
 
   /** Owns the reference. */
   constructor(
@@ -23,6 +25,7 @@ export class TokenizerCheck {
 
   /** Throws ERR_TOKENIZER_MISMATCH. */
   async run(texts: readonly string[], nameOf: TextName): Promise<void> {
+    if (this.difference) throw this.difference;
     if (this.hasSeenEnough()) return;
     this.calls += 1;
     const fixed = this.calls === 1 ? hardStrings(this.reference.facts.specialTexts) : [];
@@ -46,7 +49,9 @@ export class TokenizerCheck {
     for (const [i, excerpt] of excerpts.entries()) {
       const [want = new Int32Array(), got = new Int32Array()] = [expected[i], received[i]];
       const at = firstDifference(want, got);
-      if (at !== null) throw await this.mismatch(excerpt, { want, got, at }, nameOf);
+      if (at === null) continue;
+      this.difference ??= await this.mismatch(excerpt, { want, got, at }, nameOf);
+      throw this.difference;
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { SPACE_MARK, addPairs, emptyPairs, type BoundaryFacts, type Splitting } from './boundaries';
 import { surroundingTokens, type SurroundingTokens } from './post-processor';
+import { straddledBytes } from './straddled-bytes';
 import { asList, asTree, isTree, type Tree } from './tree';
 
 export interface TokenizerFacts {
@@ -73,6 +74,7 @@ function boundaryFacts(tree: Tree, added: readonly Tree[]): BoundaryFacts {
     longestToken: longest(entries),
     longestLetters: longest(entries.filter((entry) => LETTERS.test(entry))),
     joinedPairs,
+    straddledBytes: straddledBytes(splitting === 'llama3' ? vocabulary : []),
   };
 }
 

@@ -12,12 +12,14 @@
  *    tokenize every T[..q]. If all of these lists begin with the list of some T[..b], then so does ids(T), and the walk
  *    goes on at b. The answer depends on the window's text only: repetition is answered from memory.
  *    Under the 'llama3' splitting the argument holds inside one match of the expression: the far end of the window must
- *    lie in a run of ASCII letters, of ASCII punctuation or of spaces that goes on, with nothing but spaces before it.
+ *    lie in a run of letters, punctuation, spaces or line ends that goes on (runs.ts), and no token may end inside a
+ *    character there, for the starts that are tokenized cannot.
  *
  * 3. Where neither applies, all the rest is tokenized.
  */
 
 import type { BoundaryFacts } from './boundaries';
+import { mayBreakCharacters, runAt } from './runs';
 import { fromEnd, fromStart, type Strand } from './strand';
 import type { TextTokenizer } from './text-tokenizer';
 
@@ -34,6 +36,8 @@ interface Walk extends PartialContext {
   /** No boundary lies from here to `searchedTo`. */
   searchedFrom: number;
   searchedTo: number;
+  /** The end of a run of line ends that stops as it must. */
+  newlinesTo: number;
 }
 
 /** Ids of a piece that starts where the walk stands, and the piece's length in UTF-16 units. */
@@ -61,7 +65,15 @@ export function tailIds(text: string, count: number, context: PartialContext): P
 }
 
 async function walk(strand: Strand, count: number, context: PartialContext): Promise<Int32Array> {
-  const state: Walk = { ...context, strand, remembered: new Map(), at: 0, searchedFrom: 0, searchedTo: 0 };
+  const state: Walk = {
+    ...context,
+    strand,
+    remembered: new Map(),
+    at: 0,
+    searchedFrom: 0,
+    searchedTo: 0,
+    newlinesTo: 0,
+  };
   const lists: Int32Array[] = [];
   for (let missing = count; missing > 0 && state.at < strand.length;) {
     context.checkAborted();
@@ -112,10 +124,31 @@ async function windowPiece(state: Walk): Promise<Piece | null> {
   if (at + WINDOW * reach + BEYOND >= strand.length) return null;
   const known = state.remembered.get(window);
   if (known !== undefined) return known;
-  if (facts.splitting === 'llama3' && strand.runLength(window) < 3 * reach + BEYOND) return null;
+  if (facts.splitting === 'llama3' && !staysInOneMatch(state, window, 3 * reach + BEYOND)) return null;
   const piece = await certainPiece(state, reach);
   if (piece !== null) state.remembered.set(window, piece);
   return piece;
+}
+
+function staysInOneMatch(state: Walk, window: string, least: number): boolean {
+  const { strand, facts } = state;
+  const run = runAt(window, strand.farEnd);
+  if (run === null || run.length < least || mayBreakCharacters(facts, window)) return false;
+  return run.kind !== 'newline' || strand.farEnd === 'first' || endsCleanly(state, window.length);
+}
+
+/**
+ * Whether a run of line ends that reaches `length` from here stops before anything but white space: otherwise what follows
+ * joins its match, unless punctuation before it has taken it.
+ */
+function endsCleanly(state: Walk, length: number): boolean {
+  const { strand, at } = state;
+  if (at + length < state.newlinesTo) return true;
+  let to = at + length;
+  while (/^[\r\n]$/.test(strand.slice(to, to + 1))) to++;
+  if (/^\s$/.test(strand.slice(to, to + 1))) return false;
+  state.newlinesTo = to;
+  return true;
 }
 
 /**

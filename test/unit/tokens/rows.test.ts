@@ -5,7 +5,13 @@ import { cutTokenizer } from '../../../lib/tokens/cut-tokenizer';
 import { emptyPairs } from '../../../lib/tokens/boundaries';
 import { checkRules, encodeRows, type RowRules } from '../../../lib/tokens/rows';
 
-const facts = { splitting: 'unknown', longestToken: 1, longestLetters: 1, joinedPairs: emptyPairs() } as const;
+const facts = {
+  splitting: 'unknown',
+  longestToken: 1,
+  longestLetters: 1,
+  joinedPairs: emptyPairs(),
+  straddledBytes: new Uint8Array(8192),
+} as const;
 /** One id a UTF-16 unit, so that ids show which characters were kept. */
 const units = {
   encode: (texts: readonly string[]) =>
