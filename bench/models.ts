@@ -37,7 +37,7 @@ export async function placeForBench(
 }
 
 export function limitsOf({ spec, gpuBatchTokens }: PlacedModel, device: string): EngineLimits {
-  return engineLimits(spec, device === 'cpu' ? null : gpuBatchTokens);
+  return engineLimits(spec, device, device === 'cpu' ? null : gpuBatchTokens);
 }
 
 /** Batch budgets to compare on a device. */

@@ -3,11 +3,12 @@
 import { packBatch } from '../../lib/batches/pack';
 import { planBatches, type Batch } from '../../lib/batches/plan';
 import { readBaseFacts, flopsPerToken } from '../../lib/model/base-facts';
+import { engineLimits } from '../../lib/model/limits';
 import type { NativeEngine } from '../../lib/native/contract';
 import type { PlacedModel } from '../../lib/model/place-ensemble';
 import { ceilingFor, type Ceiling } from '../ceiling';
 import { randomRows, rowLengths, sumOf } from '../lengths';
-import { budgetsOf, limitsOf, openBenchEngine } from '../models';
+import { budgetsOf, openBenchEngine } from '../models';
 import type { BenchOptions } from '../options';
 import { percent, type CaseReport, type Cell } from '../report';
 
@@ -56,7 +57,7 @@ async function measureBudget(
   budget: number,
 ): Promise<readonly Cell[]> {
   const { spec } = placed;
-  const limits = { ...limitsOf(placed, device), maxBatchTokens: budget };
+  const limits = engineLimits(spec, device, budget);
   const started = performance.now();
   const engine = await openBenchEngine(spec, { device, threads: options.threads, limits });
   const loadSeconds = (performance.now() - started) / 1000;

@@ -14,12 +14,16 @@ const CPU_BATCH_TOKENS = 4096;
 const GPU_BATCH_TOKENS = [16384, 8192, 4096, 2048] as const;
 const MAX_BATCH_SEQUENCES = 64;
 
-export function engineLimits(spec: ModelSpec, batchTokens: number | null): EngineLimits {
+/** batchTokens: the user's on a CPU, on a GPU those that placing chose. */
+export function engineLimits(spec: ModelSpec, device: string, batchTokens: number | null): EngineLimits {
   refuseSmall(spec, batchTokens);
-  return {
-    maxBatchTokens: batchTokens ?? Math.max(CPU_BATCH_TOKENS, spec.maxLength),
-    maxBatchSequences: MAX_BATCH_SEQUENCES,
-  };
+  const maxBatchTokens = batchTokens ?? Math.max(CPU_BATCH_TOKENS, spec.maxLength);
+  return { maxBatchTokens, maxBatchSequences: device === 'cpu' ? MAX_BATCH_SEQUENCES : gpuSequences(maxBatchTokens) };
+}
+
+/** libllama keeps whole steps of 256 keys and values a sequence: many short ones take memory that a small card lacks. */
+function gpuSequences(batchTokens: number): number {
+  return Math.max(8, Math.min(MAX_BATCH_SEQUENCES, Math.floor(batchTokens / 256)));
 }
 
 /** Batch sizes to try on a GPU, the largest first: the user's alone where there is one. */

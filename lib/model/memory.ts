@@ -28,8 +28,8 @@ const CELL_STEP = 256;
 const F16 = 2;
 const F32 = 4;
 
-/** A CUDA context, cuBLAS workspaces, pools that round up. */
-const LIBRARY_BYTES = 640 * 2 ** 20;
+/** cuBLAS workspaces and pools that round up; the CUDA context itself is not free memory any more when it is asked. */
+const LIBRARY_BYTES = 320 * 2 ** 20;
 
 /** llama.cpp's graph for one ubatch of the whole batch, activations in f32. */
 export function estimateMemory(files: ModelFiles, batch: LargestBatch): MemoryEstimate {
@@ -37,7 +37,8 @@ export function estimateMemory(files: ModelFiles, batch: LargestBatch): MemoryEs
   const weights = base.fileBytes + adapterBytes;
   const kvWidth = base.kvHeads * base.headDim;
   const cache = cacheTokens(files.maxLength, batch) * base.layers * 2 * kvWidth * F16;
-  const width = 4 * base.hidden + 2 * (base.heads * base.headDim + 2 * kvWidth) + 3 * base.feedForward;
+  const attention = 2 * (base.heads * base.headDim + 2 * kvWidth);
+  const width = 3 * base.hidden + Math.max(attention, 3 * base.feedForward);
   const maskRow = roundUp(Math.min(files.maxLength, batch.maxBatchTokens)) * (F16 + F32);
   const scratch = LIBRARY_BYTES + batch.maxBatchTokens * (width * F32 + maskRow);
   return { weights, cache, scratch, total: weights + cache + scratch };

@@ -71,7 +71,7 @@ export async function closeAll(parts: readonly Closable[]): Promise<void> {
 
 async function openOn(device: string, options: OpenModelOptions): Promise<OpenEngine> {
   const { spec, engineThreads, batchTokens, gpuBatchTokens } = options;
-  const limits = engineLimits(spec, device === 'cpu' ? batchTokens : gpuBatchTokens);
+  const limits = engineLimits(spec, device, device === 'cpu' ? batchTokens : gpuBatchTokens);
   const engine = await openEngine({
     basePath: spec.base,
     adapterPath: spec.adapter ?? '',

@@ -59,7 +59,7 @@ async function estimateFor(spec: ModelSpec): Promise<Estimate> {
     const base = await readBaseFacts(spec.base);
     const adapterBytes = spec.adapter === null ? 0 : (await stat(spec.adapter)).size;
     const files = { base, adapterBytes, maxLength: spec.maxLength };
-    return (tokens) => estimateMemory(files, engineLimits(spec, tokens));
+    return (tokens) => estimateMemory(files, engineLimits(spec, 'cuda:0', tokens));
   } catch {
     return () => NOTHING;
   }
