@@ -26,6 +26,7 @@ struct Shape {
 struct Times {
   float first_ms;  // the heuristic's first choice
   float best_ms;
+  float lasting_ms;  // the best one back to back, at the clock that the chip holds
 };
 
 constexpr size_t kWorkspaceBytes = size_t(64) << 20;
@@ -34,6 +35,7 @@ constexpr int kAlgorithms = 24;
 constexpr int kRepeats = 7;
 // An algorithm this much slower than the best in its first timed run is not timed again.
 constexpr float kHopeless = 1.3f;
+constexpr float kLastingMs = 400;
 
 const char * name_of(Type type) {
   switch (type) {
@@ -190,6 +192,15 @@ float median_ms(Stopwatch & watch, float best, Run run) {
   return times[times.size() / 2];
 }
 
+// Mean over enough runs without a pause that clocks and power settle.
+template <typename Run>
+float lasting_ms(Stopwatch & watch, float once_ms, Run run) {
+  const int runs = std::max(10, int(kLastingMs / once_ms));
+  return watch.milliseconds([&] {
+    for (int i = 0; i < runs; i++) run();
+  }) / runs;
+}
+
 // y (tokens, outputs) = x (tokens, inputs) W (outputs, inputs)^T. Column-major to cuBLASLt: y^T = W x^T.
 Times time_product(cublasLtHandle_t library, Type type, int tokens, Shape shape) {
   const DeviceMemory x = random_matrix(size_t(tokens) * shape.inputs, type, 1);
@@ -217,35 +228,40 @@ Times time_product(cublasLtHandle_t library, Type type, int tokens, Shape shape)
         "cublasLtMatmulAlgoGetHeuristic");
 
   Stopwatch watch;
-  Times times{0, 1e9f};
-  for (int i = 0; i < count; i++) {
+  const auto run = [&](const cublasLtMatmulAlgo_t & algorithm) {
     const float one = 1, zero = 0;
-    auto run = [&] {
-      return cublasLtMatmul(library, operation.get(), &one, w.get(), w_layout.get(), x.get(), x_layout.get(), &zero,
-                            y.get(), y_layout.get(), y.get(), y_layout.get(), &found[i].algo, workspace.get(),
-                            kWorkspaceBytes, nullptr);
-    };
-    if (run() != CUBLAS_STATUS_SUCCESS || cudaDeviceSynchronize() != cudaSuccess) continue;
-    const float ms = median_ms(watch, times.best_ms, [&] { check(run(), "cublasLtMatmul"); });
+    return cublasLtMatmul(library, operation.get(), &one, w.get(), w_layout.get(), x.get(), x_layout.get(), &zero,
+                          y.get(), y_layout.get(), y.get(), y_layout.get(), &algorithm, workspace.get(),
+                          kWorkspaceBytes, nullptr);
+  };
+  Times times{0, 1e9f, 0};
+  int best = -1;
+  for (int i = 0; i < count; i++) {
+    const cublasLtMatmulAlgo_t & algorithm = found[i].algo;
+    if (run(algorithm) != CUBLAS_STATUS_SUCCESS || cudaDeviceSynchronize() != cudaSuccess) continue;
+    const float ms = median_ms(watch, times.best_ms, [&] { check(run(algorithm), "cublasLtMatmul"); });
     if (times.first_ms == 0) times.first_ms = ms;
+    if (ms < times.best_ms) best = i;
     times.best_ms = std::min(times.best_ms, ms);
   }
-  if (times.first_ms == 0) throw std::runtime_error("cublasLt has no algorithm for it");
+  if (best < 0) throw std::runtime_error("cublasLt has no algorithm for it");
+  times.lasting_ms = lasting_ms(watch, times.best_ms, [&] { check(run(found[best].algo), "cublasLtMatmul"); });
   return times;
 }
 
 void print_products(cublasLtHandle_t library, Type type, int tokens, const std::vector<Shape> & shapes) {
   try {
-    Times all{0, 0};
+    Times all{0, 0, 0};
     double flops = 0;
     for (const Shape & shape : shapes) {
       const Times times = time_product(library, type, tokens, shape);
       all.first_ms += times.first_ms;
       all.best_ms += times.best_ms;
+      all.lasting_ms += times.lasting_ms;
       flops += 2.0 * tokens * shape.inputs * shape.outputs;
     }
-    printf("{\"type\":\"%s\",\"tokens\":%d,\"firstMs\":%g,\"bestMs\":%g,\"teraflops\":%g}\n", name_of(type), tokens,
-           all.first_ms, all.best_ms, flops / all.best_ms / 1e9);
+    printf("{\"type\":\"%s\",\"tokens\":%d,\"firstMs\":%g,\"bestMs\":%g,\"lastingMs\":%g,\"teraflops\":%g}\n",
+           name_of(type), tokens, all.first_ms, all.best_ms, all.lasting_ms, flops / all.best_ms / 1e9);
   } catch (const std::exception & error) {
     printf("{\"type\":\"%s\",\"tokens\":%d,\"skipped\":\"%s\"}\n", name_of(type), tokens, error.what());
   }

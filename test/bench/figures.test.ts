@@ -79,7 +79,7 @@ describe('ceilings', () => {
 
   test("the program's lines become tokens a second of the whole model", () => {
     const lines = parseLines(
-      '{"type":"bf16","tokens":8192,"firstMs":5,"bestMs":4,"teraflops":800}\n{"copyBytesPerSecond":3e12}',
+      '{"type":"bf16","tokens":8192,"firstMs":5,"bestMs":4,"lastingMs":4.4,"teraflops":800}\n{"copyBytesPerSecond":3e12}',
     );
     const { ceilings, report } = outcomeOf(
       { lines, failure: undefined },
