@@ -26,15 +26,8 @@ interface Measured {
 }
 
 const COLUMNS = [
-  'model',
-  'device',
-  'batch tokens',
-  'tokens/s',
-  'rows/s',
-  'padding',
-  'TFLOP/s',
-  'of 16-bit ceiling',
-  'load s',
+  ...['model', 'device', 'batch tokens', 'tokens/s', 'computes in', 'rows/s', 'padding', 'TFLOP/s'],
+  ...['of the ceiling, 16-bit or fp8', 'load s'],
 ];
 
 export async function benchModel(job: ModelsJob): Promise<CaseReport> {
@@ -69,12 +62,15 @@ async function measureBudget(
     const { seconds, tokens, paddedTokens } = await measure(engine, rows, batches);
     const facts = await readBaseFacts(spec.base);
     const speed = tokens / seconds;
-    const share = ceilingFor(ceilings, { architecture: spec.architecture, type: '16-bit', device, tokens: budget });
+    const { quantization } = engine.info();
+    const type = quantization.startsWith('fp8') ? 'fp8' : '16-bit';
+    const share = ceilingFor(ceilings, { architecture: spec.architecture, type, device, tokens: budget });
     return [
       spec.name,
       device,
       budget,
       speed,
+      quantization,
       rows.length / seconds,
       percent(paddedTokens / tokens - 1),
       (speed * flopsPerToken(facts)) / 1e12,
