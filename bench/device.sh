@@ -3,6 +3,7 @@
 #   bench/device.sh pack DIR         here: Node, the packages that the bench needs and the built addon, into DIR (about 40 MB)
 #   bench/device.sh run DIR ARGS...  there, in the repository's root: unpacks DIR and runs the bench, for instance
 #                                    bench/device.sh run .carry --synthetic --rows 256 --markdown --json "$OUT/bench.json"
+#   bench/device.sh test DIR         there: the GPU test suite
 # PAIRSCORE_COMMIT names the tree where it travels without its history.
 set -eu
 
@@ -34,7 +35,7 @@ unpack() {
 command=${1:-}
 carried=${2:-}
 if [ -z "$carried" ]; then
-  sed -n '2,6p' "$0"
+  sed -n '2,7p' "$0"
   exit 2
 fi
 shift 2
@@ -45,5 +46,10 @@ case "$command" in
     export PATH="/tmp/pairscore-node:$PATH" PAIRSCORE_COMMIT="${PAIRSCORE_COMMIT:-$(cat "$carried/commit")}"
     exec node --import tsx bench/main.ts --cache "${PAIRSCORE_BENCH_CACHE:-/tmp/pairscore-bench}" "$@"
     ;;
-  *) sed -n '2,6p' "$0"; exit 2 ;;
+  test)
+    unpack "$carried"
+    export PATH="/tmp/pairscore-node:$PATH"
+    exec node --import tsx --test --test-concurrency=1 test/gpu/*.test.ts
+    ;;
+  *) sed -n '2,7p' "$0"; exit 2 ;;
 esac

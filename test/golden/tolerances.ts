@@ -7,4 +7,6 @@ export const TOLERANCES = {
   gemma2: 2e-3,
   /** ggml's quantised products round activations to 8 bits too. */
   quantised: { largest: 0.03, mean: 0.005 },
+  /** 16-bit products on a GPU, of the same weights. */
+  sixteenBit: 5e-3,
 } as const;

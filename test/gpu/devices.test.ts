@@ -1,0 +1,163 @@
+/** Every GPU of this machine, alone and all at once, against the answers that the CPU is held to. */
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { readPairs } from '../../lib/csv/read';
+import type { Preference } from '../../lib/pair';
+import { buildInfo, openEngine } from '../../lib/native/engine';
+import { softmax } from '../../lib/probability';
+import { openScorer } from '../../lib/scorer';
+import type { ScorerOptions } from '../../lib/settings';
+import { readJson } from '../fixtures/read-json';
+import { TOLERANCES } from '../golden/tolerances';
+import { distance, makePairs } from '../native/pairs';
+
+type Rows = readonly (readonly number[])[];
+
+interface GoldenCase {
+  readonly name: string;
+  readonly architecture: 'gemma2' | 'llama';
+  readonly attentionSoftCap: boolean;
+  readonly base: string;
+  readonly adapter: string | null;
+  readonly head: string;
+  readonly probabilities: Rows;
+}
+
+interface Golden {
+  readonly rows: Readonly<Record<'gemma2' | 'llama', Rows>>;
+  readonly cases: readonly GoldenCase[];
+}
+
+const GOLDEN = join(__dirname, '..', 'golden');
+const DEMO_ROWS = join(__dirname, '..', '..', 'models', 'demo', 'test.csv');
+
+const { flavour, devices } = buildInfo();
+const gpus = devices.map(({ device }) => device).filter((device) => device !== 'cpu');
+const golden = readJson<Golden>(join(GOLDEN, 'answers.json'));
+const demo = readJson<{ readonly ensemble: { readonly plain: Rows } }>(join(GOLDEN, 'demo-answers.json'));
+
+const skip =
+  gpus.length > 0
+    ? false
+    : `no GPU: the addon is built for ${flavour} and sees ${devices.map(({ name }) => name).join()}`;
+
+function largestDifference(left: Rows, right: Rows): number {
+  assert.equal(left.length, right.length);
+  const differences = left.flatMap((row, i) => row.map((value, k) => Math.abs(value - (right[i]?.[k] ?? NaN))));
+  return differences.reduce((a, b) => (b > a || Number.isNaN(b) ? b : a), 0);
+}
+
+function toRows(preferences: readonly Preference[]): Rows {
+  return preferences.map(({ winnerModelA, winnerModelB, winnerTie }) => [winnerModelA, winnerModelB, winnerTie]);
+}
+
+async function scoreGolden(entry: GoldenCase, device: string, size: number): Promise<Rows> {
+  const file = (name: string | null): string => (name === null ? '' : join(GOLDEN, 'models', name));
+  const engine = await openEngine({
+    basePath: file(entry.base),
+    adapterPath: file(entry.adapter),
+    headPath: file(entry.head),
+    device,
+    threads: 1,
+    maxBatchTokens: 2048,
+    maxSequenceTokens: 512,
+    maxBatchSequences: 4,
+    attentionSoftCap: entry.attentionSoftCap,
+  });
+  const found: (readonly number[])[] = [];
+  const rows = golden.rows[entry.architecture];
+  try {
+    const labels = engine.info().labelCount;
+    for (let start = 0; start < rows.length; start += size) {
+      const batch = rows.slice(start, start + size);
+      const offsets = [0];
+      for (const row of batch) offsets.push((offsets.at(-1) ?? 0) + row.length);
+      const logits = await engine.score(Int32Array.from(batch.flat()), Int32Array.from(offsets));
+      for (let row = 0; row < batch.length; row++) found.push(softmax(logits.slice(row * labels, (row + 1) * labels)));
+    }
+    return found;
+  } finally {
+    await engine.close();
+  }
+}
+
+async function scoreDemo(options: ScorerOptions): Promise<{ preferences: readonly Preference[]; limit: number }> {
+  const { records } = await readPairs(DEMO_ROWS);
+  const scorer = await openScorer(options);
+  try {
+    const { scores } = await scorer.scoreRecords(records);
+    // libllama's products round activations to 8 bits, ours compute in 16.
+    const isOurs = scorer.models.every(({ quantization }) => /^(?:bf16|f16)/.test(quantization));
+    const limit = isOurs ? TOLERANCES.sixteenBit : TOLERANCES.quantised.largest;
+    return { preferences: scores.map(({ preference }) => preference), limit };
+  } finally {
+    await scorer.close();
+  }
+}
+
+for (const device of gpus.length > 0 ? gpus : ['cuda:0']) {
+  describe(device, () => {
+    for (const entry of golden.cases) {
+      it(`answers as transformers does, within 16-bit: ${entry.name}`, { skip }, async (context: TestContext) => {
+        for (const size of [1, 4]) {
+          const off = largestDifference(await scoreGolden(entry, device, size), entry.probabilities);
+          context.diagnostic(`${size} a batch: largest |Δp| ${off.toExponential(1)}`);
+          assert.ok(off <= TOLERANCES.sixteenBit, `|Δp| ${off} with ${size} rows a batch`);
+        }
+      });
+    }
+
+    it('gives the demo ensemble the probabilities that transformers gives', { skip }, async (context: TestContext) => {
+      const { preferences, limit } = await scoreDemo({ device });
+      const off = largestDifference(toRows(preferences), demo.ensemble.plain);
+      context.diagnostic(`largest |Δp| ${off.toExponential(1)}, allowed ${limit}`);
+      assert.ok(off <= limit, `|Δp| ${off}`);
+    });
+
+    it('answers many concurrent calls as it answers them one by one', { skip }, async () => {
+      await using scorer = await openScorer({ device });
+      const pairs = makePairs(40);
+      const serial: Preference[] = [];
+      for (const pair of pairs) serial.push(await scorer.scorePair(pair));
+      const together = await Promise.all(pairs.map((pair) => scorer.scorePair(pair)));
+      assert.ok(distance(together, serial) <= TOLERANCES.sixteenBit, `distance ${distance(together, serial)}`);
+    });
+
+    it(
+      'refuses batches that no memory holds, names the setting that would fit, and works afterwards',
+      { skip },
+      async () => {
+        await assert.rejects(openScorer({ device, batchTokens: 2_000_000_000 }), {
+          code: 'ERR_DEVICE_MEMORY',
+          message: /GiB of free memory for model demo-.* GiB on cuda:\d+; --batch-tokens \d+ would fit/,
+        });
+        await using scorer = await openScorer({ device });
+        assert.equal(scorer.models.length, 2);
+      },
+    );
+  });
+}
+
+describe('all GPUs at once', () => {
+  it('give what each gives alone', { skip }, async () => {
+    const together = await scoreDemo({ device: gpus });
+    for (const device of gpus) {
+      const alone = await scoreDemo({ device });
+      const off = distance(together.preferences, alone.preferences);
+      assert.ok(off <= TOLERANCES.sixteenBit, `${off} apart from ${device} alone`);
+    }
+  });
+
+  it('are where the demo goes by itself', { skip }, async () => {
+    await using scorer = await openScorer();
+    for (const { devices: used } of scorer.models) assert.deepEqual(used, gpus);
+  });
+
+  it('do not stand in for one that is not there', { skip }, async () => {
+    const missing = `cuda:${gpus.length}`;
+    await assert.rejects(openScorer({ device: missing }), { code: 'ERR_DEVICE_UNKNOWN', message: new RegExp(missing) });
+    await assert.rejects(openScorer({ device: ['cpu', missing] }), { code: 'ERR_DEVICE_UNKNOWN' });
+  });
+});
