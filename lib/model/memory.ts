@@ -46,13 +46,8 @@ export function estimateMemory(files: ModelFiles, batch: LargestBatch): MemoryEs
 
 /** Each sequence has a stream of its own, rounded up: the worst batch is of many sequences just above a step. */
 function cacheTokens(maxLength: number, { maxBatchTokens, maxBatchSequences }: LargestBatch): number {
-  const longest = Math.min(maxLength, maxBatchTokens);
-  let most = roundUp(longest);
-  for (let length = 1; length <= longest; length += CELL_STEP) {
-    const sequences = Math.min(maxBatchSequences, Math.floor(maxBatchTokens / length));
-    most = Math.max(most, sequences * roundUp(length));
-  }
-  return most;
+  const longest = roundUp(Math.min(maxLength, maxBatchTokens));
+  return Math.min(maxBatchSequences * longest, Math.max(longest, maxBatchTokens + maxBatchSequences * (CELL_STEP - 1)));
 }
 
 function roundUp(tokens: number): number {

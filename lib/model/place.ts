@@ -161,11 +161,17 @@ function gpusOf(machine: readonly DeviceInfo[]): readonly DeviceInfo[] {
 
 /** The largest batch size below `tokens` that would fit, or undefined where memory is too little for any. */
 function largestThatFits(wishes: readonly Wish[], machine: readonly DeviceInfo[], tokens: number): number | undefined {
-  const least = Math.max(...wishes.map(({ maxLength }) => maxLength));
-  for (let at = Math.floor((tokens - 1) / HINT_STEP) * HINT_STEP; at >= least; at -= HINT_STEP) {
-    if (!isShortage(attempt(wishes, machine, { spread: 'oneEach', tokens: at }))) return at;
+  const fits = (steps: number): boolean =>
+    !isShortage(attempt(wishes, machine, { spread: 'oneEach', tokens: steps * HINT_STEP }));
+  let low = Math.ceil(Math.max(...wishes.map(({ maxLength }) => maxLength)) / HINT_STEP);
+  let high = Math.ceil(tokens / HINT_STEP);
+  if (low >= high || !fits(low)) return undefined;
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (fits(middle)) low = middle;
+    else high = middle;
   }
-  return undefined;
+  return low * HINT_STEP;
 }
 
 function tooLittle({ wish, device, free }: Shortage, tokens: number, fits: number | undefined): PairscoreError {

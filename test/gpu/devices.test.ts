@@ -129,7 +129,7 @@ for (const device of gpus.length > 0 ? gpus : ['cuda:0']) {
       'refuses batches that no memory holds, names the setting that would fit, and works afterwards',
       { skip },
       async () => {
-        await assert.rejects(openScorer({ device, batchTokens: 2_000_000_000 }), {
+        await assert.rejects(openScorer({ device, maxLength: 20_000_000, batchTokens: 1_280_000_000 }), {
           code: 'ERR_DEVICE_MEMORY',
           message: /GiB of free memory for model demo-.* GiB on cuda:\d+; --batch-tokens \d+ would fit/,
         });

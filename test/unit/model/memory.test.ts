@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { hasErrorCode } from '../../../lib/errors';
 import { factsFrom, flopsPerToken, linearShapes, readBaseFacts } from '../../../lib/model/base-facts';
+import { engineLimits } from '../../../lib/model/limits';
 import { estimateMemory } from '../../../lib/model/memory';
 import { placeModels } from '../../../lib/model/place';
 
@@ -69,6 +70,14 @@ test('a larger batch never needs less', () => {
       assert.ok(totalOf(base, tokens + 512) >= totalOf(base, tokens));
     }
   }
+});
+
+test('a batch cannot be larger than its sequences are long, whatever the user says', () => {
+  const spec = { name: 'm', maxLength: 100 };
+  for (const device of ['cpu', 'cuda:0']) {
+    assert.deepEqual(engineLimits(spec, device, 2_000_000_000), { maxBatchTokens: 6400, maxBatchSequences: 64 });
+  }
+  assert.throws(() => engineLimits(spec, 'cpu', 99), { code: 'ERR_CONFIG', message: /at least 100.* received 99/ });
 });
 
 test('two 80 GiB cards hold both full-size models each at the largest batch', () => {

@@ -94,7 +94,7 @@ test('a GPU without room is ERR_DEVICE_MEMORY, and the CPU is named as the way o
 });
 
 test('batch tokens of the user are kept, and the hint says which would fit', async () => {
-  await assert.rejects(place(machine(1.5), { batchTokens: 65536, maxLength: 256 }), {
+  await assert.rejects(place(machine(1.5), { batchTokens: 65536 }), {
     code: 'ERR_DEVICE_MEMORY',
     message: /batches of 65536 tokens .* \d\.\d GiB on cuda:0; --batch-tokens \d+ would fit/,
   });
