@@ -1,0 +1,47 @@
+// What the kernels need to know about the rows of one batch, as one run of int32 that a single copy takes to the device.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/engine.h"
+#include "kernels/attention.h"
+
+namespace pairscore {
+
+// A run of whole rows: [first, end) of the call's rows.
+struct RowRange {
+  int32_t first;
+  int32_t end;
+};
+
+struct BatchLimits {
+  int32_t tokens;
+  int32_t rows;
+};
+
+// Whole rows in their order, as many in a batch as the limits take; a row longer than the limit goes alone.
+std::vector<RowRange> split_rows(View<int32_t> offsets, BatchLimits limits);
+
+struct Packing {
+  int32_t rows;
+  int32_t tokens;
+  int32_t tiles;
+  int32_t last_tiles;  // one a row: only its last token asks
+
+  // Places in the run, in int32s.
+  int64_t tokens_at() const { return 0; }
+  int64_t positions_at() const { return tokens; }
+  int64_t last_at() const { return positions_at() + tokens; }
+  int64_t tiles_at() const { return last_at() + rows; }
+  int64_t last_tiles_at() const { return tiles_at() + int64_t(tiles) * 4; }
+  int64_t size() const { return last_tiles_at() + int64_t(last_tiles) * 4; }
+};
+
+// int32s that a batch within the limits can take at most.
+int64_t largest_packing(BatchLimits limits, int32_t tile_rows);
+
+// Writes the run of rows into target. Tiles with the longest way to walk come first, so that no block ends late.
+Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, RowRange range, int32_t tile_rows, int32_t * target);
+
+}  // namespace pairscore
