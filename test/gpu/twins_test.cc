@@ -1,0 +1,91 @@
+// What needs no GPU: the block formats against ggml, the packing of rows.
+#include <set>
+
+#include "engine/cuda/packing.h"
+#include "kernels/rows.h"
+#include "kernels/weight.h"
+#include "quantized.h"
+
+using namespace pairscore;
+using namespace pairscore::test;
+
+namespace {
+
+TEST("every block format gives ggml's numbers bit for bit") {
+  for (const QuantizedType & type : kQuantizedTypes) {
+    const int64_t rows = 40, columns = 1024;
+    const std::vector<uint8_t> blocks = random_blocks(type, rows, columns);
+    std::vector<float> values(static_cast<size_t>(rows * columns));
+    expand_weight_reference({blocks.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32}, values.data());
+    expect(values == ggml_values(type, blocks, rows * columns), ggml_type_name(type.type));
+  }
+}
+
+TEST("block formats give ggml's numbers on random bytes, negative and subnormal scales included") {
+  for (const QuantizedType & type : kQuantizedTypes) {
+    if (type.type == GGML_TYPE_F16 || type.type == GGML_TYPE_BF16 || type.type == GGML_TYPE_F32) continue;
+    const int64_t columns = 1024;
+    std::vector<uint8_t> blocks(ggml_row_size(type.type, columns));
+    for (int round = 0; round < 200; round++) {
+      for (uint8_t & byte : blocks) byte = static_cast<uint8_t>(random_int(0, 255));
+      std::vector<float> values(columns);
+      expand_weight_reference({blocks.data(), type.quant, 1, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32}, values.data());
+      const std::vector<float> expected = ggml_values(type, blocks, columns);
+      for (size_t i = 0; i < expected.size(); i++) expect(values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i])), ggml_type_name(type.type));
+    }
+  }
+}
+
+TEST("rows of interleaved heads each find a place of their own") {
+  std::set<int64_t> places;
+  for (int64_t row = 0; row < 256; row++) places.insert(expanded_row(row, 64));
+  expect(places.size() == 256 && *places.rbegin() == 255, "two rows share a place");
+  expect(expanded_row(64, 64) == 64 && expanded_row(65, 64) == 96 && expanded_row(66, 64) == 65, "pairs do not become halves");
+}
+
+TEST("e4m3 rounds to nearest, ties to even, and saturates") {
+  expect(e4m3_reference(17.f) == 16.f && e4m3_reference(19.f) == 20.f, "ties");
+  expect(e4m3_reference(1000.f) == 448.f && e4m3_reference(-1e9f) == -448.f, "saturation");
+  expect(e4m3_reference(0.001f) == 0.001953125f, "the smallest value");
+}
+
+TEST("batches take whole rows in order, within both limits") {
+  const std::vector<int32_t> offsets = {0, 5, 10, 11, 12, 30, 31};
+  const std::vector<RowRange> ranges = split_rows({offsets.data(), offsets.size()}, {11, 3});
+  const int expected[][2] = {{0, 3}, {3, 4}, {4, 5}, {5, 6}};
+  expect(ranges.size() == 4, "another number of batches");
+  for (size_t i = 0; i < 4; i++) expect(ranges[i].first == expected[i][0] && ranges[i].end == expected[i][1], "batch " + std::to_string(i));
+}
+
+TEST("no rows make no batch") {
+  const std::vector<int32_t> offsets = {0};
+  expect(split_rows({offsets.data(), 1}, {10, 10}).empty(), "a batch of nothing");
+}
+
+TEST("a packing covers every token once, stays inside its bound and puts the longest walks first") {
+  for (int round = 0; round < 300; round++) {
+    std::vector<int32_t> offsets = {0};
+    const int rows = random_int(1, 20);
+    for (int row = 0; row < rows; row++) offsets.push_back(offsets.back() + random_int(1, round % 2 ? 4 : 300));
+    std::vector<int32_t> tokens(static_cast<size_t>(offsets.back()), 7), run(static_cast<size_t>(largest_packing({offsets.back(), rows}, 64)), -1);
+    const int first = random_int(0, rows - 1);
+    const Packing packing = pack_rows({tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}, {first, rows}, 64, run.data());
+    expect(packing.size() <= static_cast<int64_t>(run.size()), "a packing larger than its bound");
+    std::vector<int> seen(static_cast<size_t>(packing.tokens));
+    const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at());
+    for (int t = 0; t < packing.tiles; t++) {
+      if (t) expect(tiles[t].q_position + tiles[t].q_count <= tiles[t - 1].q_position + tiles[t - 1].q_count, "a longer walk after a shorter one");
+      for (int i = 0; i < tiles[t].q_count; i++) {
+        expect(run[static_cast<size_t>(packing.positions_at() + tiles[t].q_row + i)] == tiles[t].q_position + i, "a position");
+        expect(tiles[t].kv_row + tiles[t].q_position == tiles[t].q_row, "a sequence's start");
+        seen[static_cast<size_t>(tiles[t].q_row + i)]++;
+      }
+    }
+    for (int count : seen) expect(count == 1, "a token covered " + std::to_string(count) + " times");
+    for (int row = 0; row < packing.rows; row++) expect(run[static_cast<size_t>(packing.last_at() + row)] == offsets[static_cast<size_t>(first + row) + 1] - offsets[static_cast<size_t>(first)] - 1, "a last token");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char ** argv) { return run_tests(argc, argv); }
