@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <numeric>
 #include <random>
 
 #include "engine/cuda/packing.h"
@@ -97,7 +98,10 @@ void Bench::elementwise() {
   const float * post = s_.soft_cap > 0 ? weight.as<float>() : nullptr;
   const double norm_bytes = static_cast<double>(t * hidden) * 12;
   time("add_norm", norm_bytes, [&] {
-    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.as<float>(), weight.as<float>(), h.data(), 1.f, Element::bf16, Element::bf16}, stream_.get());
+    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.data(), weight.as<float>(), h.data(), 1.f, Element::bf16, Element::f32, Element::bf16}, stream_.get());
+  });
+  time("add_norm, residual in bf16", norm_bytes * 2 / 3, [&] {
+    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.data(), weight.as<float>(), h.data(), 1.f, Element::bf16, Element::bf16, Element::bf16}, stream_.get());
   });
   const DeviceBuffer gate_up = random_values(t * feed * 4, 6), gated(t * feed * 2), scales(t * 4);
   const Activation activation = s_.soft_cap > 0 ? Activation::gelu_tanh : Activation::silu;
@@ -121,9 +125,12 @@ void Bench::attend(const char * what, const std::vector<int> & lengths, float so
   for (int length : lengths) {
     if (offsets.back() + length <= tokens_) offsets.push_back(offsets.back() + length);
   }
-  const int32_t total = offsets.back(), rows = static_cast<int32_t>(offsets.size()) - 1, tile_rows = attention_tile_rows(s_.head_size, AttentionPath::ampere);
+  const AttentionPath path = AttentionPath::hopper;
+  const int32_t total = offsets.back(), rows = static_cast<int32_t>(offsets.size()) - 1, tile_rows = attention_tile_rows(s_.head_size, path);
   std::vector<int32_t> ids(static_cast<size_t>(total)), run(static_cast<size_t>(largest_packing({total, rows}, tile_rows)));
-  const Packing packing = pack_rows({ids.data(), ids.size()}, {offsets.data(), offsets.size()}, {0, rows}, tile_rows, run.data());
+  RowList list(static_cast<size_t>(rows));
+  std::iota(list.begin(), list.end(), 0);
+  const Packing packing = pack_rows({ids.data(), ids.size()}, {offsets.data(), offsets.size()}, list, tile_rows, run.data());
   const int64_t q = int64_t(s_.q_heads) * s_.head_size, kv = int64_t(s_.kv_heads) * s_.head_size, stride = q + 2 * kv;
   const DeviceBuffer qkv = random_values(static_cast<size_t>(tokens_ * stride) * 2, 9), out(static_cast<size_t>(tokens_ * q) * 2);
   const DeviceBuffer table = random_values(static_cast<size_t>(2048 * s_.head_size) * 4, 10);
@@ -132,7 +139,7 @@ void Bench::attend(const char * what, const std::vector<int> & lengths, float so
   const char * base = qkv.as<char>();
   const AttentionArgs args{base, stride, base + q * 2, base + (q + kv) * 2, stride, table.as<float>(), table.as<float>(), out.data(),
                            reinterpret_cast<const AttentionTile *>(device_run.as<int32_t>() + packing.tiles_at()), packing.tiles, s_.q_heads, s_.kv_heads, s_.head_size,
-                           0.01f, soft_cap, 0, Element::bf16, AttentionPath::ampere};
+                           0.01f, soft_cap, 0, Element::bf16, path};
   time(what, 0, [&] { attention(args, stream_.get()); });
   double flops = 0;
   for (int32_t row = 0; row < rows; row++) {

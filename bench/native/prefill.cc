@@ -1,5 +1,5 @@
 // Tokens per second of the CUDA engine over the length distribution of LMSYS rows, or the logits of given rows.
-// usage: prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS ROWS [cap|nocap] [LENGTH]
+// usage: prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS ROWS [cap|nocap] [LENGTH] [ENGINES]    COMPUTE: bf16, bf16r (residual too), f16, fp8
 //        prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS @TOKENS_FILE [cap|nocap]     one row a line, ids
 #include <algorithm>
 #include <chrono>
@@ -8,6 +8,7 @@
 #include <iostream>
 #include <random>
 #include <sstream>
+#include <thread>
 
 #include "engine/cuda/cuda_engine.h"
 #include "error.h"
@@ -63,6 +64,7 @@ void print_logits(const std::vector<float> & logits, int labels) {
 
 CudaOptions options_of(const std::string & compute, const std::string & weights) {
   CudaOptions options{};
+  options.residual = compute == "bf16r" ? CudaOptions::Residual::bf16 : CudaOptions::Residual::automatic;
   options.compute = compute == "f16" ? CudaOptions::Compute::f16 : compute == "fp8" ? CudaOptions::Compute::fp8 : CudaOptions::Compute::bf16;
   options.weights = weights == "streamed" ? CudaOptions::Weights::streamed : CudaOptions::Weights::resident;
   return options;
@@ -86,11 +88,19 @@ int run(int argc, char ** argv) {
     print_logits(logits, engine->info().label_count);
     return 0;
   }
+  std::vector<std::unique_ptr<Engine>> others;  // that share the device, each with its own stream
+  for (int i = 1; i < (argc > 10 ? std::stoi(argv[10]) : 1); i++) {
+    others.push_back(open_cuda_engine(spec, options_of(argv[4], argv[5])));
+    score(*others.back(), rows);
+  }
   std::vector<double> seconds;
   for (int i = 0; i < 3; i++) {
     const double start = now();
+    std::vector<std::thread> threads;
+    for (const std::unique_ptr<Engine> & other : others) threads.emplace_back([&] { score(*other, rows); });
     const std::vector<float> again = score(*engine, rows);
-    seconds.push_back(now() - start);
+    for (std::thread & thread : threads) thread.join();
+    seconds.push_back((now() - start) / static_cast<double>(others.size() + 1));
     if (again != logits) std::printf("  (logits differ between two runs of the same rows)\n");
   }
   std::sort(seconds.begin(), seconds.end());

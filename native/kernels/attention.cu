@@ -1,12 +1,12 @@
 // Flash attention on mma tensor cores. A block of 4 warps owns a tile of query rows of one head and walks the keys in
 // tiles of kKeys: k arrives while v is multiplied, v while k is.
-#include "kernels/attention_mma.cuh"
+#include "kernels/attention_hopper.h"
+#include "kernels/attention_softmax.cuh"
 
 namespace pairscore {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr float kLog2e = 1.4426950408889634f;
 
 template <typename T, int kSize, int kKeys, int kRowTiles, AttentionPath P>
 struct Attend {
@@ -92,53 +92,17 @@ struct Attend {
     }
   }
 
-  // Scores become units of log2, capped and masked.
-  __device__ void shape_scores(int first, bool edge) {
-    const float scale = args.scale * kLog2e;
-    const float limit = args.soft_cap * kLog2e, double_inverse = args.soft_cap > 0 ? 2.f / args.soft_cap : 0.f;
+  __device__ void weigh(int first, bool edge) {
+    const ScoreShape shape(args);
+    const int key = first + lane % 4 * 2;
 #pragma unroll
     for (int r = 0; r < kRowTiles; r++) {
-#pragma unroll
-      for (int n = 0; n < kKeyTiles; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          float x = scores[r][n][i] * scale;
-          if (args.soft_cap > 0) x = capped(x, limit, double_inverse);
-          if (edge) {
-            const int key = first + n * 8 + lane % 4 * 2 + i % 2, last = tile.q_position + query(r, i / 2);
-            if (key > last || (args.window > 0 && key <= last - args.window)) x = -INFINITY;
-          }
-          scores[r][n][i] = x;
-        }
+      if (edge) {
+        shape_scores<true>(scores[r], shape, key, tile.q_position + query(r, 0));
+      } else {
+        shape_scores<false>(scores[r], shape, key, tile.q_position + query(r, 0));
       }
-    }
-  }
-
-  __device__ void soften() {
-#pragma unroll
-    for (int r = 0; r < kRowTiles; r++) {
-#pragma unroll
-      for (int half = 0; half < 2; half++) {
-        float high = most[r][half];
-#pragma unroll
-        for (int n = 0; n < kKeyTiles; n++) high = fmaxf(high, fmaxf(scores[r][n][2 * half], scores[r][n][2 * half + 1]));
-        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
-        high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2));
-        const float base = high == -INFINITY ? 0.f : high, shrink = exp2_fast(most[r][half] - base);
-        most[r][half] = high;
-        float sum = 0;
-#pragma unroll
-        for (int n = 0; n < kKeyTiles; n++) {
-#pragma unroll
-          for (int i = 2 * half; i < 2 * half + 2; i++) sum += scores[r][n][i] = exp2_fast(scores[r][n][i] - base);
-        }
-        total[r][half] = total[r][half] * shrink + sum;
-#pragma unroll
-        for (int n = 0; n < kOutTiles; n++) {
-          out[r][n][2 * half] *= shrink;
-          out[r][n][2 * half + 1] *= shrink;
-        }
-      }
+      soften(scores[r], out[r], most[r], total[r]);
     }
   }
 
@@ -147,13 +111,7 @@ struct Attend {
     for (int s = 0; s < kKeys / 16; s++) {
       uint32_t a[kRowTiles][4];
 #pragma unroll
-      for (int r = 0; r < kRowTiles; r++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-          const float * pair = scores[r][2 * s + i / 2] + i % 2 * 2;
-          a[r][i] = pack2<T>(pair[0], pair[1]);
-        }
-      }
+      for (int r = 0; r < kRowTiles; r++) pack_weights<T>(scores[r], s, a[r]);
 #pragma unroll
       for (int n = 0; n < kOutTiles; n += 2) {
         uint32_t b[4];
@@ -173,10 +131,7 @@ struct Attend {
     for (int r = 0; r < kRowTiles; r++) {
 #pragma unroll
       for (int half = 0; half < 2; half++) {
-        float sum = total[r][half];
-        sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-        sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-        const float inverse = 1.f / sum;
+        const float inverse = 1.f / quad_sum(total[r][half]);
         const int row = query(r, half);
 #pragma unroll
         for (int n = 0; n < kOutTiles; n++) {
@@ -206,8 +161,7 @@ struct Attend {
       multiply_keys();
       finish_copies<P>();  // v is here; k is free
       if (first + kKeys < end) load_keys(k, args.k, first + kKeys, end);
-      shape_scores(first, first + kKeys - 1 > tile.q_position || (args.window > 0 && first <= last - args.window));
-      soften();
+      weigh(first, first + kKeys - 1 > tile.q_position || (args.window > 0 && first <= last - args.window));
       multiply_values();
     }
     __syncwarp();
@@ -266,6 +220,7 @@ void attention(const AttentionArgs & args, Stream stream) {
     throw Error(Code::internal, "Expected f16 on the sm_75 path of attention");
   }
   if (args.path == AttentionPath::turing) return launch_turing(args, stream);
+  if (args.path == AttentionPath::hopper) return attention_hopper(args, stream);
   if (args.element == Element::f16) return launch_ampere<__half>(args, stream);
   launch_ampere<__nv_bfloat16>(args, stream);
 }

@@ -16,8 +16,8 @@ struct AttentionTile {
   int32_t kv_row;      // row of the sequence's position 0 in k and v
 };
 
-// Which instructions: those of sm_75, or those of sm_80 and later.
-enum class AttentionPath { turing, ampere };
+// Which instructions: those of sm_75, those of sm_80 and later, or sm_90a's own.
+enum class AttentionPath { turing, ampere, hopper };
 
 struct AttentionArgs {
   const void * q;         // (q rows, q_heads, head_size), q_stride elements between rows
@@ -37,7 +37,7 @@ struct AttentionArgs {
   float soft_cap;         // 0: none
   int window;             // keys that a query sees, itself included; 0: all
   Element element;        // f16, bf16
-  AttentionPath path;     // turing: f16 only
+  AttentionPath path;     // turing: f16 only; hopper: compute capability 9.0 only
 };
 
 int attention_tile_rows(int head_size, AttentionPath path);

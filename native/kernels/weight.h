@@ -34,7 +34,8 @@ struct EmbedArgs {
   Quant quant;
   int64_t columns;
   float scale;
-  float * out;             // (count, columns)
+  void * out;              // (count, columns) in `element`
+  Element element;         // f32, bf16
 };
 
 void embed(const EmbedArgs & args, Stream stream);

@@ -1,5 +1,6 @@
 // Attention against its CPU twin: sequences of one token, many tiny ones, a huge one, soft-cap, window, both paths.
 #include <algorithm>
+#include <numeric>
 
 #include "engine/cuda/packing.h"
 #include "kernels/attention.h"
@@ -26,6 +27,12 @@ std::string text_of(const Case & c, const std::vector<int> & lengths) {
          ", " + std::to_string(lengths.size()) + " rows from " + std::to_string(lengths[0]);
 }
 
+RowList whole(int32_t rows) {
+  RowList list(static_cast<size_t>(rows));
+  std::iota(list.begin(), list.end(), 0);
+  return list;
+}
+
 // Rows as the engine packs them; v is offset so that an average over wrong keys shows.
 void check_attention(const Case & c, const std::vector<int> & lengths) {
   std::vector<int32_t> offsets = {0};
@@ -35,7 +42,7 @@ void check_attention(const Case & c, const std::vector<int> & lengths) {
   const View<int32_t> ids_view{ids.data(), ids.size()}, offsets_view{offsets.data(), offsets.size()};
   const int32_t tile_rows = attention_tile_rows(c.head_size, c.path), rows = static_cast<int32_t>(lengths.size());
   std::vector<int32_t> run(static_cast<size_t>(largest_packing({tokens, rows}, tile_rows)));
-  const Packing packing = pack_rows(ids_view, offsets_view, {0, rows}, tile_rows, run.data());
+  const Packing packing = pack_rows(ids_view, offsets_view, whole(rows), tile_rows, run.data());
 
   const int64_t q_size = int64_t(c.q_heads) * c.head_size, kv_size = int64_t(c.kv_heads) * c.head_size, stride = q_size + 2 * kv_size;
   std::vector<float> qkv = random_normal(static_cast<size_t>(tokens * stride), 2.f);
@@ -76,6 +83,13 @@ void check_attention(const Case & c, const std::vector<int> & lengths) {
   expect_close(from_device(last_out, last_expected.size(), c.element), last_expected, 3 * tolerance_of(c.element), "last tokens of " + text_of(c, lengths));
 }
 
+bool on_hopper() {
+  int major = 0, minor = 0;
+  check_cuda(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "reading the device");
+  check_cuda(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "reading the device");
+  return major == 9 && minor == 0;
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (int head_size : {64, 128, 256}) {
@@ -85,6 +99,9 @@ std::vector<Case> cases() {
           all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::bf16, AttentionPath::ampere});
           all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::ampere});
           all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::turing});
+          if (!on_hopper()) continue;
+          all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::bf16, AttentionPath::hopper});
+          all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::hopper});
         }
       }
     }
@@ -108,7 +125,8 @@ TEST("attention handles rows of single tokens alone") {
 }
 
 TEST("attention handles one huge row, with a window inside it and without") {
-  for (AttentionPath path : {AttentionPath::ampere, AttentionPath::turing}) {
+  for (AttentionPath path : {AttentionPath::ampere, AttentionPath::turing, AttentionPath::hopper}) {
+    if (path == AttentionPath::hopper && !on_hopper()) continue;
     for (int head_size : {64, 128, 256}) {
       check_attention({head_size, 1, 1, 50, 0, Element::f16, path}, {2047});
       check_attention({head_size, 1, 1, 0, 300, Element::f16, path}, {2047});

@@ -12,7 +12,6 @@ which, gguf_dir, models, prefill = sys.argv[1:5]
 sys.path.insert(0, gguf_dir)
 import gguf
 from gguf import GGMLQuantizationType as T
-from transformers import Gemma2Config, Gemma2ForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
 
 gemma = which == 'gemma'
 D, L, H, KV, HD, F, V = (3584, 42, 16, 8, 256, 14336, 256000) if gemma else (4096, 32, 32, 8, 128, 14336, 128256)
@@ -31,6 +30,7 @@ writer.add_tensor('score.weight', score.numpy())
 writer.write_header_to_file(); writer.write_kv_data_to_file(); writer.write_tensors_to_file(); writer.close()
 if len(sys.argv) > 5 and sys.argv[5] == 'head':
     sys.exit()
+from transformers import Gemma2Config, Gemma2ForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
 
 
 def half(b):
@@ -145,7 +145,7 @@ for dtype in (torch.bfloat16, torch.float16):
         model.set_attn_implementation('eager')
 del model
 torch.cuda.empty_cache()
-for compute, weights in (('bf16', 'resident'), ('f16', 'resident'), ('bf16', 'streamed'), ('fp8', 'resident')):
+for compute, weights in (('bf16', 'resident'), ('bf16r', 'resident'), ('f16', 'resident'), ('bf16', 'streamed'), ('fp8', 'resident')):
     done = subprocess.run([prefill, base, lora, head, compute, weights, '8192', f'@{models}/{arch}-tokens.txt'], capture_output=True, text=True)
     if done.returncode:
         print(f'{which} {compute} {weights} failed: {done.stderr}')

@@ -1,6 +1,7 @@
 #include "reference_model.h"
 
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "engine/adapter.h"
@@ -114,7 +115,9 @@ void Reference::feed(Values & x, int layer) const {
 Values Reference::score(View<int32_t> tokens, View<int32_t> offsets) {
   const int32_t rows = static_cast<int32_t>(offsets.size) - 1, total = offsets[offsets.size - 1];
   std::vector<int32_t> run(static_cast<size_t>(largest_packing({total, rows}, 64)));
-  const Packing packing = pack_rows(tokens, offsets, {0, rows}, 64, run.data());
+  RowList list(static_cast<size_t>(rows));
+  std::iota(list.begin(), list.end(), 0);
+  const Packing packing = pack_rows(tokens, offsets, list, 64, run.data());
   const size_t half = static_cast<size_t>(shape_.head_size / 2), hidden = static_cast<size_t>(shape_.hidden);
   cosines_.assign(static_cast<size_t>(total) * half, 0), sines_ = cosines_;
   for (size_t i = 0; i < cosines_.size(); i++) {

@@ -1,4 +1,6 @@
 // What needs no GPU: the block formats against ggml, the packing of rows.
+#include <algorithm>
+#include <numeric>
 #include <set>
 
 #include "engine/cuda/packing.h"
@@ -49,17 +51,33 @@ TEST("e4m3 rounds to nearest, ties to even, and saturates") {
   expect(e4m3_reference(0.001f) == 0.001953125f, "the smallest value");
 }
 
-TEST("batches take whole rows in order, within both limits") {
-  const std::vector<int32_t> offsets = {0, 5, 10, 11, 12, 30, 31};
-  const std::vector<RowRange> ranges = split_rows({offsets.data(), offsets.size()}, {11, 3});
-  const int expected[][2] = {{0, 3}, {3, 4}, {4, 5}, {5, 6}};
-  expect(ranges.size() == 4, "another number of batches");
-  for (size_t i = 0; i < 4; i++) expect(ranges[i].first == expected[i][0] && ranges[i].end == expected[i][1], "batch " + std::to_string(i));
+TEST("every row is in one batch, within both limits, and few batches are not full") {
+  for (int round = 0; round < 200; round++) {
+    std::vector<int32_t> offsets = {0};
+    const int rows = random_int(1, 300), limit = 1000, most_rows = round % 3 ? 1000 : 10;
+    for (int row = 0; row < rows; row++) offsets.push_back(offsets.back() + random_int(1, 200));
+    const std::vector<RowList> batches = share_rows({offsets.data(), offsets.size()}, {limit, most_rows});
+    std::vector<int> seen(static_cast<size_t>(rows));
+    int spare = 0;
+    for (const RowList & batch : batches) {
+      int tokens = 0;
+      for (int32_t row : batch) {
+        seen[static_cast<size_t>(row)]++;
+        tokens += offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
+      }
+      expect(tokens <= limit && static_cast<int>(batch.size()) <= most_rows, "a batch over its limits");
+      spare += tokens < limit - 50;
+    }
+    for (int count : seen) expect(count == 1, "a row in " + std::to_string(count) + " batches");
+    if (most_rows > 100) expect(spare <= 2, std::to_string(spare) + " batches were left with room");
+  }
 }
 
-TEST("no rows make no batch") {
-  const std::vector<int32_t> offsets = {0};
-  expect(split_rows({offsets.data(), 1}, {10, 10}).empty(), "a batch of nothing");
+TEST("no rows make no batch, and a row longer than the limit goes alone") {
+  const std::vector<int32_t> none = {0}, long_row = {0, 5, 25, 30};
+  expect(share_rows({none.data(), 1}, {10, 10}).empty(), "a batch of nothing");
+  const std::vector<RowList> batches = share_rows({long_row.data(), 4}, {10, 10});
+  expect(batches.size() == 2 && batches[0] == RowList{1} && batches[1].size() == 2, "another sharing");
 }
 
 TEST("a packing covers every token once, stays inside its bound and puts the longest walks first") {
@@ -68,8 +86,10 @@ TEST("a packing covers every token once, stays inside its bound and puts the lon
     const int rows = random_int(1, 20);
     for (int row = 0; row < rows; row++) offsets.push_back(offsets.back() + random_int(1, round % 2 ? 4 : 300));
     std::vector<int32_t> tokens(static_cast<size_t>(offsets.back()), 7), run(static_cast<size_t>(largest_packing({offsets.back(), rows}, 64)), -1);
-    const int first = random_int(0, rows - 1);
-    const Packing packing = pack_rows({tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}, {first, rows}, 64, run.data());
+    RowList list(static_cast<size_t>(rows));
+    std::iota(list.begin(), list.end(), 0);
+    std::shuffle(list.begin(), list.end(), random_bits());
+    const Packing packing = pack_rows({tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}, list, 64, run.data());
     expect(packing.size() <= static_cast<int64_t>(run.size()), "a packing larger than its bound");
     std::vector<int> seen(static_cast<size_t>(packing.tokens));
     const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at());
@@ -82,7 +102,12 @@ TEST("a packing covers every token once, stays inside its bound and puts the lon
       }
     }
     for (int count : seen) expect(count == 1, "a token covered " + std::to_string(count) + " times");
-    for (int row = 0; row < packing.rows; row++) expect(run[static_cast<size_t>(packing.last_at() + row)] == offsets[static_cast<size_t>(first + row) + 1] - offsets[static_cast<size_t>(first)] - 1, "a last token");
+    int32_t end = 0;
+    for (int place = 0; place < packing.rows; place++) {
+      const size_t row = static_cast<size_t>(list[static_cast<size_t>(place)]);
+      end += offsets[row + 1] - offsets[row];
+      expect(run[static_cast<size_t>(packing.last_at() + place)] == end - 1, "a last token");
+    }
   }
 }
 

@@ -46,6 +46,19 @@ Element choose_compute(const CudaOptions & options, const cudaDeviceProp & devic
   return options.compute == CudaOptions::Compute::f16 || capability < 80 ? Element::f16 : Element::bf16;
 }
 
+AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp & device) {
+  if (options.attention == CudaOptions::Attention::turing || device.major < 8) return AttentionPath::turing;
+  const bool hopper = device.major == 9 && device.minor == 0 && options.attention == CudaOptions::Attention::automatic;
+  return hopper ? AttentionPath::hopper : AttentionPath::ampere;
+}
+
+// Batches of whole waves: so many tokens that tiles of 128 x 256 fill all multiprocessors for every width that is a
+// multiple of 512.
+BatchLimits choose_limits(const EngineSpec & spec, const cudaDeviceProp & device) {
+  const int32_t wave = device.multiProcessorCount / 2 * 128, waves = spec.max_batch_tokens / wave;
+  return {std::max(waves ? waves * wave : spec.max_batch_tokens, spec.max_sequence_tokens), spec.max_batch_sequences};
+}
+
 const char * compute_name(Element element) {
   if (element == Element::e4m3) return "fp8";
   return element == Element::f16 ? "f16" : "bf16";
@@ -65,7 +78,7 @@ class CudaEngine : public Engine {
     PinnedBuffer run, logits;
     DeviceBuffer device_run, device_logits;
     OwnEvent done;
-    RowRange range{0, 0};  // empty: nothing in flight
+    RowList rows;  // empty: nothing in flight
   };
 
   Keep choose_keep(const CudaOptions & options, const Adapter * adapter) const;
@@ -83,6 +96,7 @@ class CudaEngine : public Engine {
   const Head head_;
   const Element compute_;
   const AttentionPath attention_;
+  const BatchLimits limits_;
   EngineInfo info_;
   Weights weights_;
   std::unique_ptr<Forward> forward_;
@@ -98,14 +112,15 @@ CudaEngine::CudaEngine(const EngineSpec & spec, const CudaOptions & options)
       shape_(read_shape(base_)),
       head_(spec.head_path, base_),
       compute_(choose_compute(options, properties_)),
-      attention_(options.attention == CudaOptions::Attention::turing || properties_.major < 8 ? AttentionPath::turing : AttentionPath::ampere) {
+      attention_(choose_attention(options, properties_)),
+      limits_(choose_limits(spec, properties_)) {
   const DeviceScope scope(device_);
   open_weights(options);
-  const BatchLimits limits{spec.max_batch_tokens, spec.max_batch_sequences};
-  forward_ = std::make_unique<Forward>(shape_, weights_, ForwardSpec{compute_, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits},
+  const Element residual = options.residual == CudaOptions::Residual::bf16 && compute_ != Element::f16 ? Element::bf16 : Element::f32;
+  forward_ = std::make_unique<Forward>(shape_, weights_, ForwardSpec{compute_, residual, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
                                        head_.label_count());
-  const size_t run = static_cast<size_t>(largest_packing(limits, attention_tile_rows(shape_.head_size, attention_))) * sizeof(int32_t);
-  const size_t logits = static_cast<size_t>(limits.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);
+  const size_t run = static_cast<size_t>(largest_packing(limits_, attention_tile_rows(shape_.head_size, attention_))) * sizeof(int32_t);
+  const size_t logits = static_cast<size_t>(limits_.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);
   for (int i = 0; i < kInFlight; i++) {
     slots_.push_back(std::make_unique<Slot>());
     slots_.back()->run = PinnedBuffer(run), slots_.back()->device_run = DeviceBuffer(run);
@@ -145,7 +160,7 @@ Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapte
   size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "reading the device's memory");
   const size_t token = static_cast<size_t>(shape_.hidden) * 8 + static_cast<size_t>(shape_.qkv_size() + shape_.q_size()) * 2 + static_cast<size_t>(shape_.feed_forward) * 6;
-  const size_t needed = estimated_weight_bytes(request(adapter, Keep::resident)) + token * static_cast<size_t>(spec_.max_batch_tokens) + kSpareBytes;
+  const size_t needed = estimated_weight_bytes(request(adapter, Keep::resident)) + token * static_cast<size_t>(limits_.tokens) + kSpareBytes;
   return needed <= free ? Keep::resident : Keep::streamed;
 }
 
@@ -169,17 +184,17 @@ std::vector<float> CudaEngine::score(View<int32_t> tokens, View<int32_t> offsets
   std::vector<float> logits(static_cast<size_t>(rows) * static_cast<size_t>(head_.label_count()));
   int turn = 0;
   try {
-    for (const RowRange & range : split_rows(offsets, {spec_.max_batch_tokens, spec_.max_batch_sequences})) {
+    for (RowList & rows_of_batch : share_rows(offsets, limits_)) {
       if (cancelled_) throw Error(Code::closed, "The engine was closed while it was scoring");
       Slot & slot = *slots_[static_cast<size_t>(turn++ % kInFlight)];
       collect(slot, logits);
-      slot.range = range;
+      slot.rows = std::move(rows_of_batch);
       start(slot, tokens, offsets);
     }
     for (const std::unique_ptr<Slot> & slot : slots_) collect(*slot, logits);
   } catch (...) {
     cudaStreamSynchronize(forward_->stream());
-    for (const std::unique_ptr<Slot> & slot : slots_) slot->range = {0, 0};
+    for (const std::unique_ptr<Slot> & slot : slots_) slot->rows.clear();
     throw;
   }
   return logits;
@@ -187,7 +202,7 @@ std::vector<float> CudaEngine::score(View<int32_t> tokens, View<int32_t> offsets
 
 void CudaEngine::start(Slot & slot, View<int32_t> tokens, View<int32_t> offsets) {
   const int32_t tile_rows = attention_tile_rows(shape_.head_size, attention_);
-  const Packing packing = pack_rows(tokens, offsets, slot.range, tile_rows, slot.run.as<int32_t>());
+  const Packing packing = pack_rows(tokens, offsets, slot.rows, tile_rows, slot.run.as<int32_t>());
   const cudaStream_t stream = forward_->stream();
   check_cuda(cudaMemcpyAsync(slot.device_run.data(), slot.run.as<char>(), static_cast<size_t>(packing.size()) * sizeof(int32_t), cudaMemcpyHostToDevice, stream),
              "copying a batch to the device");
@@ -198,12 +213,15 @@ void CudaEngine::start(Slot & slot, View<int32_t> tokens, View<int32_t> offsets)
 }
 
 void CudaEngine::collect(Slot & slot, std::vector<float> & logits) {
-  if (slot.range.end == slot.range.first) return;
+  if (slot.rows.empty()) return;
   slot.done.wait();
   const size_t labels = static_cast<size_t>(head_.label_count());
   const float * values = slot.logits.as<float>();
-  std::copy(values, values + static_cast<size_t>(slot.range.end - slot.range.first) * labels, logits.begin() + static_cast<std::ptrdiff_t>(slot.range.first * labels));
-  slot.range = {0, 0};
+  for (int32_t row : slot.rows) {
+    std::copy(values, values + labels, logits.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(row) * labels));
+    values += labels;
+  }
+  slot.rows.clear();
 }
 
 }  // namespace

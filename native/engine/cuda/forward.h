@@ -9,6 +9,7 @@ namespace pairscore {
 
 struct ForwardSpec {
   Element compute;        // of weights and products: f16, bf16, e4m3
+  Element residual;       // f32, or bf16
   AttentionPath attention;
   float soft_cap;         // 0: none
   BatchLimits limits;
@@ -34,7 +35,7 @@ class Forward {
   // What the products of a run of tokens read and write: the whole batch, or its last tokens.
   struct Rows {
     int64_t count;
-    float * x;
+    void * x;
     void * h;
     const AttentionTile * tiles;
     int32_t tile_count;
@@ -68,7 +69,7 @@ class Forward {
   size_t bytes_ = 0;
   DeviceBuffer x_, h_, qkv_, attention_, gate_up_, gated_, y_;       // a batch
   DeviceBuffer last_x_, last_h_, last_q_, hidden_;                   // its last tokens
-  DeviceBuffer narrow_attention_, row_scales_;                       // e4m3 only
+  DeviceBuffer narrow_attention_, row_scales_, one_;                 // e4m3 only
   DeviceBuffer norm_scales_;                                         // (2 layers), what multiplies e4m3 norms back
   std::vector<float> norm_inverses_;                                 // (2 layers), 1 / norm_scales_
   DeviceBuffer expanded_;                                            // the weight in use, when streamed

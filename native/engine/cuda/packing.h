@@ -9,19 +9,16 @@
 
 namespace pairscore {
 
-// A run of whole rows: [first, end) of the call's rows.
-struct RowRange {
-  int32_t first;
-  int32_t end;
-};
+using RowList = std::vector<int32_t>;
 
 struct BatchLimits {
   int32_t tokens;
   int32_t rows;
 };
 
-// Whole rows in their order, as many in a batch as the limits take; a row longer than the limit goes alone.
-std::vector<RowRange> split_rows(View<int32_t> offsets, BatchLimits limits);
+// Whole rows, so shared out that batches but the last are as full as can be: longest first, each into the batch that it
+// fills best. A row longer than the limit goes alone.
+std::vector<RowList> share_rows(View<int32_t> offsets, BatchLimits limits);
 
 struct Packing {
   int32_t rows;
@@ -41,7 +38,7 @@ struct Packing {
 // int32s that a batch within the limits can take at most.
 int64_t largest_packing(BatchLimits limits, int32_t tile_rows);
 
-// Writes the run of rows into target. Tiles with the longest way to walk come first, so that no block ends late.
-Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, RowRange range, int32_t tile_rows, int32_t * target);
+// Writes the run of the listed rows into target, which has room for it. Tiles with the longest way to walk come first, so that no block ends late.
+Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, const RowList & list, int32_t tile_rows, int32_t * target);
 
 }  // namespace pairscore

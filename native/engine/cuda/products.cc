@@ -24,6 +24,12 @@ cudaDataType_t data_type(Element element) {
   return CUDA_R_32F;
 }
 
+std::string shape_text(const Product & product) {
+  const char * types[] = {"f32", "f16", "bf16", "e4m3"};
+  return "a " + std::string(types[static_cast<int>(product.element)]) + " product of " + std::to_string(product.rows) + " x " + std::to_string(product.columns) + " x " +
+         std::to_string(product.depth) + " (stride " + std::to_string(product.out_stride) + ")";
+}
+
 int row_group(int64_t rows) {
   if (rows <= kFewRows) return -static_cast<int>(rows);
   return static_cast<int>(std::floor(std::log2(static_cast<double>(rows)) * 4));
@@ -77,7 +83,7 @@ void Products::run(const Product & product) {
                       call.out, algorithm, workspace_.data(), kWorkspaceBytes, stream_);
   };
   // An algorithm may serve its group's first shape and not this one: cuBLASLt then chooses by itself.
-  if (multiply(&known->second) != CUBLAS_STATUS_SUCCESS) check_lt(multiply(nullptr), "multiplying matrices");
+  if (multiply(&known->second) != CUBLAS_STATUS_SUCCESS) check_lt(multiply(nullptr), "multiplying " + shape_text(product));
 }
 
 float Products::time(Call & call, const cublasLtMatmulAlgo_t & algorithm, int repeats) {
@@ -103,8 +109,7 @@ cublasLtMatmulAlgo_t Products::find(const Product & product, Call & call) {
   const cublasStatus_t status =
       lt_.heuristic(handle_, call.desc, call.w, call.a, call.out, call.out, preference, kCandidates, results.data(), &count);
   lt_.preference_destroy(preference);
-  check_lt(status, "finding an algorithm for a product of " + std::to_string(product.rows) + " x " + std::to_string(product.columns) +
-                       " x " + std::to_string(product.depth));
+  check_lt(status, "finding an algorithm for " + shape_text(product));
   if (count == 0) throw Error(Code::device_failed, "Expected an algorithm of cuBLASLt for a product but received none");
   if (count == 1 || product.rows <= kFewRows) return results[0].algo;
 
