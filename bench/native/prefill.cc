@@ -1,5 +1,5 @@
 // Tokens per second of the CUDA engine over the length distribution of LMSYS rows, or the logits of given rows.
-// usage: prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS ROWS [cap|nocap] [LENGTH] [ENGINES]    COMPUTE: bf16, bf16r (residual too), f16, fp8
+// usage: prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS ROWS [cap|nocap] [LENGTH] [ENGINES]    COMPUTE: bf16, f16, fp8
 //        prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS @TOKENS_FILE [cap|nocap]     one row a line, ids
 #include <algorithm>
 #include <chrono>
@@ -64,7 +64,6 @@ void print_logits(const std::vector<float> & logits, int labels) {
 
 CudaOptions options_of(const std::string & compute, const std::string & weights) {
   CudaOptions options{};
-  options.residual = compute == "bf16r" ? CudaOptions::Residual::bf16 : CudaOptions::Residual::automatic;
   options.compute = compute == "f16" ? CudaOptions::Compute::f16 : compute == "fp8" ? CudaOptions::Compute::fp8 : CudaOptions::Compute::bf16;
   options.weights = weights == "streamed" ? CudaOptions::Weights::streamed : CudaOptions::Weights::resident;
   return options;

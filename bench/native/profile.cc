@@ -1,5 +1,5 @@
 // Where the device's time goes: every kernel of one pass over LMSYS-like rows, summed by name through CUPTI.
-// usage: profile BASE ADAPTER|- HEAD bf16|bf16r|f16|fp8 resident|streamed BATCH_TOKENS ROWS
+// usage: profile BASE ADAPTER|- HEAD bf16|f16|fp8 resident|streamed BATCH_TOKENS ROWS
 #include <cupti.h>
 
 #include <algorithm>
@@ -63,7 +63,6 @@ int run(char ** argv) {
   const std::string compute = argv[4];
   CudaOptions options{};
   options.compute = compute == "fp8" ? CudaOptions::Compute::fp8 : compute == "f16" ? CudaOptions::Compute::f16 : CudaOptions::Compute::bf16;
-  options.residual = compute == "bf16r" ? CudaOptions::Residual::bf16 : CudaOptions::Residual::automatic;
   options.weights = std::string(argv[5]) == "streamed" ? CudaOptions::Weights::streamed : CudaOptions::Weights::resident;
   const std::unique_ptr<Engine> engine = open_cuda_engine(spec, options);
   std::mt19937 random(3);

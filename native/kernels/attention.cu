@@ -102,7 +102,7 @@ struct Attend {
       } else {
         shape_scores<false>(scores[r], shape, key, tile.q_position + query(r, 0));
       }
-      soften(scores[r], out[r], most[r], total[r]);
+      soften(scores[r], out[r], most[r], total[r], shape.scale);
     }
   }
 

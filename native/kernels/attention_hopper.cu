@@ -1,5 +1,6 @@
-// Flash attention on wgmma. A block is one warpgroup: 64 query rows of one head, keys in tiles of 64. Two or three blocks
-// share a multiprocessor, so that one multiplies while another softens.
+// Flash attention on wgmma. A block is two warpgroups with 64 query rows of one or two heads each, all of one key head, so
+// that keys and values leave L2 once for 128 or 256 query rows. The second warpgroup multiplies values one step late:
+// while one warpgroup softens, the other multiplies.
 #include "kernels/attention_hopper.h"
 #include "kernels/attention_softmax.cuh"
 #include "kernels/wgmma.cuh"
@@ -7,152 +8,200 @@
 namespace pairscore {
 namespace {
 
-constexpr int kThreads = 128;
-constexpr int kRows = 64;  // of queries and of keys in a tile
+constexpr int kThreads = 256;
+constexpr int kGroups = 2;  // warpgroups
+constexpr int kRows = 64;   // of queries and of keys in a tile
 constexpr int kPanelBytes = kRows * 128;
-constexpr int kGroupBytes = 8 * 128;
+constexpr int kKeySlots = 2, kValueSlots = 3;
 constexpr int kAlignment = 1024;  // of swizzled tiles
 
 template <int kSize>
+constexpr int kHeads = kSize == 256 ? 1 : 2;  // of a warpgroup
+template <int kSize>
 constexpr int kTileBytes = kRows * kSize * 2;
+template <int kSize>
+constexpr int kSharedBytes = (kGroups * kHeads<kSize> + kKeySlots + kValueSlots) * kTileBytes<kSize>;
+
+#if PAIRSCORE_WGMMA
+constexpr int kGroupBytes = 8 * 128;  // 8 rows of a panel
 
 // Byte offset of a 16-byte chunk of a tile row: panels of 64 columns, rows of 128 bytes, chunks swapped by row.
 __device__ inline int chunk_at(int row, int chunk) { return chunk / 8 * kPanelBytes + row * 128 + ((chunk ^ row) % 8 << 4); }
 
-#if PAIRSCORE_WGMMA
 template <typename T, int kSize>
 struct AttendHopper {
-  static constexpr int kChunks = kSize / 8, kKeyTiles = kRows / 8, kOutTiles = kSize / 8;
+  static constexpr int kOwn = kHeads<kSize>, kBlockHeads = kGroups * kOwn;
+  static constexpr int kChunks = kSize / 8, kKeyTiles = kRows / 8, kOutTiles = kSize / 8, kTile = kTileBytes<kSize>;
 
   const AttentionArgs & args;
   const AttentionTile tile;
-  const int head, warp, lane;
-  char * const q, * const k, * const v;  // shared tiles
-  float scores[kKeyTiles][4];
-  float out[kOutTiles][4] = {};
-  float most[2] = {-INFINITY, -INFINITY}, total[2] = {};
+  const int first_head, group, lane, row;  // row: this thread's first query row in the tile
+  char * const q, * const k, * const v;    // shared tiles: of every head, of kKeySlots, of kValueSlots
+  float scores[kOwn][kKeyTiles][4];
+  uint32_t weights[kOwn][kRows / 16][4];
+  float out[kOwn][kOutTiles][4] = {};
+  float most[kOwn][2], total[kOwn][2] = {};
 
   __device__ AttendHopper(const AttentionArgs & a, char * shared)
-      : args(a), tile(a.tiles[blockIdx.x / a.q_heads]), head(blockIdx.x % a.q_heads), warp(threadIdx.x / 32), lane(threadIdx.x % 32),
-        q(shared), k(shared + kTileBytes<kSize>), v(shared + 2 * kTileBytes<kSize>) {}
+      : args(a), tile(a.tiles[blockIdx.x / (a.q_heads / kBlockHeads)]), first_head(blockIdx.x % (a.q_heads / kBlockHeads) * kBlockHeads),
+        group(__shfl_sync(0xffffffffu, threadIdx.x / 128, 0)), lane(threadIdx.x % 32), row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4),
+        q(shared), k(q + kBlockHeads * kTile), v(k + kKeySlots * kTile) {
+#pragma unroll
+    for (int h = 0; h < kOwn; h++) most[h][0] = most[h][1] = -INFINITY;
+  }
 
+  // Turned on the way in; the heads share one read of the cosines and sines.
   __device__ void load_q() {
     constexpr int half = kSize / 2;
     for (int i = threadIdx.x; i < kRows * (kChunks / 2); i += kThreads) {
-      const int row = i / (kChunks / 2), chunk = i % (kChunks / 2);
-      float low[8] = {}, high[8] = {};
-      if (row < tile.q_count) {
-        const T * source = static_cast<const T *>(args.q) + (tile.q_row + row) * args.q_stride + head * kSize + chunk * 8;
-        const int64_t table = int64_t(tile.q_position + row) * half + chunk * 8;
-        float a[8], b[8], c[8], s[8];
-        load8(source, a);
-        load8(source + half, b);
-        load8(args.cosines + table, c);
-        load8(args.sines + table, s);
+      const int at = i / (kChunks / 2), chunk = i % (kChunks / 2);
+      const bool present = at < tile.q_count;
+      const T * source = static_cast<const T *>(args.q) + (tile.q_row + (present ? at : 0)) * args.q_stride + first_head * kSize + chunk * 8;
+      const int64_t table = int64_t(tile.q_position + (present ? at : 0)) * half + chunk * 8;
+      float c[8], s[8];
+      load8(args.cosines + table, c);
+      load8(args.sines + table, s);
+#pragma unroll
+      for (int h = 0; h < kBlockHeads; h++) {
+        float a[8], b[8], low[8], high[8];
+        load8(source + h * kSize, a);
+        load8(source + h * kSize + half, b);
 #pragma unroll
         for (int j = 0; j < 8; j++) {
-          low[j] = a[j] * c[j] - b[j] * s[j];
-          high[j] = b[j] * c[j] + a[j] * s[j];
+          low[j] = present ? a[j] * c[j] - b[j] * s[j] : 0.f;
+          high[j] = present ? b[j] * c[j] + a[j] * s[j] : 0.f;
         }
+        store8(reinterpret_cast<T *>(q + h * kTile + chunk_at(at, chunk)), low);
+        store8(reinterpret_cast<T *>(q + h * kTile + chunk_at(at, chunk + kChunks / 2)), high);
       }
-      store8(reinterpret_cast<T *>(q + chunk_at(row, chunk)), low);
-      store8(reinterpret_cast<T *>(q + chunk_at(row, chunk + kChunks / 2)), high);
     }
   }
 
   // Keys at `end` and beyond are zeros, so that a masked score never meets a value that is not finite.
   __device__ void load_keys(char * target, const void * source, int first, int end) {
-    const T * base = static_cast<const T *>(source) + int64_t(tile.kv_row) * args.kv_stride + head / (args.q_heads / args.kv_heads) * kSize;
+    constexpr int kStep = kThreads / kChunks;  // rows between a thread's chunks: a multiple of 8, so that its swizzle stays
+    const int at = threadIdx.x / kChunks, chunk = threadIdx.x % kChunks;
+    const T * from = static_cast<const T *>(source) + (int64_t(tile.kv_row) + first + at) * args.kv_stride + first_head / (args.q_heads / args.kv_heads) * kSize + chunk * 8;
+    const int64_t step = kStep * args.kv_stride;
+    char * to = target + chunk_at(at, chunk);
+    if (first + kRows <= end) {
 #pragma unroll
-    for (int i = threadIdx.x; i < kRows * kChunks; i += kThreads) {
-      const int row = i / kChunks, chunk = i % kChunks;
-      const bool present = first + row < end;
-      copy16<AttentionPath::ampere>(target + chunk_at(row, chunk), base + (present ? first + row : 0) * args.kv_stride + chunk * 8, present);
-    }
-  }
-
-  __device__ void finish() {
-    asm volatile("cp.async.wait_all;" ::: "memory");
-    wgmma_publish();
-    __syncthreads();
-  }
-
-  __device__ void multiply_keys() {
-    const uint32_t q_at = shared_address(q), k_at = shared_address(k);
-    wgmma_pin(scores);
-    wgmma_begin();
+      for (int i = 0; i < kRows / kStep; i++) copy16<AttentionPath::ampere>(to + i * kStep * 128, from + i * step, true);
+    } else {
 #pragma unroll
-    for (int d = 0; d < kSize / 16; d++) {
-      const int offset = d / 4 * kPanelBytes + d % 4 * 32;
-      wgmma_rows(scores, wgmma_operand(q_at + offset, 16, kGroupBytes), wgmma_operand(k_at + offset, 16, kGroupBytes), d > 0, static_cast<const T *>(nullptr));
-    }
-    wgmma_finish();
-    wgmma_pin(scores);
-  }
-
-  __device__ void multiply_values() {
-    const uint32_t v_at = shared_address(v);
-    uint32_t a[kRows / 16][4];
-#pragma unroll
-    for (int s = 0; s < kRows / 16; s++) pack_weights<T>(scores, s, a[s]);
-    wgmma_pin(out);
-    wgmma_begin();
-#pragma unroll
-    for (int s = 0; s < kRows / 16; s++) {
-      wgmma_columns(out, a[s], wgmma_operand(v_at + s * 2 * kGroupBytes, kPanelBytes, kGroupBytes), static_cast<const T *>(nullptr));
-    }
-    wgmma_finish();
-    wgmma_pin(out);
-  }
-
-  // Through the q tile to whole 16-byte writes.
-  __device__ void store() {
-#pragma unroll
-    for (int half = 0; half < 2; half++) {
-      const float inverse = 1.f / quad_sum(total[half]);
-      const int row = warp * 16 + half * 8 + lane / 4;
-#pragma unroll
-      for (int n = 0; n < kOutTiles; n++) {
-        *(reinterpret_cast<uint32_t *>(q + chunk_at(row, n)) + lane % 4) = pack2<T>(out[n][2 * half] * inverse, out[n][2 * half + 1] * inverse);
+      for (int i = 0; i < kRows / kStep; i++) {
+        const bool present = first + at + i * kStep < end;
+        copy16<AttentionPath::ampere>(to + i * kStep * 128, present ? from + i * step : static_cast<const T *>(source), present);
       }
     }
-    __syncwarp();
-    for (int i = lane; i < 16 * kChunks; i += 32) {
-      const int row = warp * 16 + i / kChunks, chunk = i % kChunks;
-      if (row >= tile.q_count) continue;
-      T * target = static_cast<T *>(args.out) + (int64_t(tile.q_row + row) * args.q_heads + head) * kSize + chunk * 8;
-      *reinterpret_cast<uint4 *>(target) = *reinterpret_cast<const uint4 *>(q + chunk_at(row, chunk));
+  }
+
+  __device__ void multiply_keys(int slot) {
+    const uint32_t k_at = shared_address(k + slot * kTile);
+#pragma unroll
+    for (int h = 0; h < kOwn; h++) wgmma_pin(scores[h]);
+    wgmma_begin();
+#pragma unroll
+    for (int h = 0; h < kOwn; h++) {
+      const uint32_t q_at = shared_address(q + (group * kOwn + h) * kTile);
+#pragma unroll
+      for (int d = 0; d < kSize / 16; d++) {
+        const int offset = d / 4 * kPanelBytes + d % 4 * 32;
+        wgmma_rows(scores[h], wgmma_operand(q_at + offset, 16, kGroupBytes), wgmma_operand(k_at + offset, 16, kGroupBytes), d > 0, static_cast<const T *>(nullptr));
+      }
+      wgmma_commit();
+    }
+  }
+
+  template <int kHead>
+  __device__ void weigh(const ScoreShape & shape, int first, bool edge) {
+    if constexpr (kHead < kOwn) {
+      wgmma_wait<kOwn - 1 - kHead>();
+      wgmma_pin(scores[kHead]);
+      if (edge) {
+        shape_scores<true>(scores[kHead], shape, first + lane % 4 * 2, tile.q_position + row);
+      } else {
+        shape_scores<false>(scores[kHead], shape, first + lane % 4 * 2, tile.q_position + row);
+      }
+      soften(scores[kHead], out[kHead], most[kHead], total[kHead], shape.scale);
+#pragma unroll
+      for (int s = 0; s < kRows / 16; s++) pack_weights<T>(scores[kHead], s, weights[kHead][s]);
+      weigh<kHead + 1>(shape, first, edge);
+    }
+  }
+
+  __device__ void multiply_values(int slot) {
+    const uint32_t v_at = shared_address(v + slot * kTile);
+#pragma unroll
+    for (int h = 0; h < kOwn; h++) wgmma_pin(out[h]);
+    wgmma_begin();
+#pragma unroll
+    for (int h = 0; h < kOwn; h++) {
+#pragma unroll
+      for (int s = 0; s < kRows / 16; s++) {
+        wgmma_columns(out[h], weights[h][s], wgmma_operand(v_at + s * 2 * kGroupBytes, kPanelBytes, kGroupBytes), static_cast<const T *>(nullptr));
+      }
+    }
+    wgmma_commit();
+    wgmma_wait<0>();
+#pragma unroll
+    for (int h = 0; h < kOwn; h++) wgmma_pin(out[h]);
+  }
+
+  // Through the head's own q tile to whole 16-byte writes; a warp meets its own rows only.
+  __device__ void store() {
+#pragma unroll
+    for (int h = 0; h < kOwn; h++) {
+      char * staged = q + (group * kOwn + h) * kTile;
+#pragma unroll
+      for (int half = 0; half < 2; half++) {
+        const float inverse = 1.f / quad_sum(total[h][half]);
+#pragma unroll
+        for (int n = 0; n < kOutTiles; n++) {
+          *(reinterpret_cast<uint32_t *>(staged + chunk_at(row + half * 8, n)) + lane % 4) = pack2<T>(out[h][n][2 * half] * inverse, out[h][n][2 * half + 1] * inverse);
+        }
+      }
+      __syncwarp();
+      const int head = first_head + group * kOwn + h, first_row = threadIdx.x % 128 / 32 * 16;
+      for (int i = lane; i < 16 * kChunks; i += 32) {
+        const int at = first_row + i / kChunks, chunk = i % kChunks;
+        if (at >= tile.q_count) continue;
+        T * target = static_cast<T *>(args.out) + (int64_t(tile.q_row + at) * args.q_heads + head) * kSize + chunk * 8;
+        *reinterpret_cast<uint4 *>(target) = *reinterpret_cast<const uint4 *>(staged + chunk_at(at, chunk));
+      }
     }
   }
 
   __device__ void run() {
     const ScoreShape shape(args);
-    const int last = tile.q_position + tile.q_count - 1, end = last + 1, query = tile.q_position + warp * 16 + lane / 4;
-    int first = args.window > 0 ? max(0, tile.q_position - args.window + 1) / kRows * kRows : 0;
+    const bool late = group == 1;
+    const int last = tile.q_position + tile.q_count - 1, end = last + 1;
+    int first = args.window > 0 ? max(0, tile.q_position - args.window + 1) / kRows * kRows : 0, step = 0;
     load_keys(k, args.k, first, end);
+    load_keys(v, args.v, first, end);
     load_q();
-    for (; first < end; first += kRows) {
-      finish();  // k is here; v is free
-      load_keys(v, args.v, first, end);
-      multiply_keys();
-      finish();  // v is here; k is free
-      if (first + kRows < end) load_keys(k, args.k, first + kRows, end);
-      if (first + kRows - 1 > tile.q_position || (args.window > 0 && first <= last - args.window)) {
-        shape_scores<true>(scores, shape, first + lane % 4 * 2, query);
-      } else {
-        shape_scores<false>(scores, shape, first + lane % 4 * 2, query);
+    for (; first < end; first += kRows, step++) {
+      asm volatile("cp.async.wait_all;" ::: "memory");
+      wgmma_publish();
+      __syncthreads();  // this step's tiles are here; the slots of the next one are free
+      if (first + kRows < end) {
+        load_keys(k + (step + 1) % kKeySlots * kTile, args.k, first + kRows, end);
+        load_keys(v + (step + 1) % kValueSlots * kTile, args.v, first + kRows, end);
       }
-      soften(scores, out, most, total);
-      multiply_values();
+      if (late && step > 0) multiply_values((step - 1) % kValueSlots);
+      multiply_keys(step % kKeySlots);
+      weigh<0>(shape, first, first + kRows - 1 > tile.q_position || (args.window > 0 && first <= last - args.window));
+      if (!late) multiply_values(step % kValueSlots);
     }
-    __syncthreads();
+    if (late) multiply_values((step - 1) % kValueSlots);
+    asm volatile("bar.sync %0, 128;" ::"r"(1 + group) : "memory");  // the warpgroup is done with its q tiles
     store();
   }
 };
 #endif
 
 template <typename T, int kSize>
-__global__ void __launch_bounds__(kThreads, kSize == 256 ? 2 : 3) attention_hopper_kernel(const AttentionArgs args) {
+__global__ void __launch_bounds__(kThreads, 1) attention_hopper_kernel(const AttentionArgs args) {
   extern __shared__ char unaligned[];
 #if PAIRSCORE_WGMMA
   const uint32_t address = shared_address(unaligned);
@@ -162,10 +211,11 @@ __global__ void __launch_bounds__(kThreads, kSize == 256 ? 2 : 3) attention_hopp
 
 template <typename T, int kSize>
 void launch(const AttentionArgs & args, Stream stream) {
-  constexpr int bytes = 3 * kTileBytes<kSize> + kAlignment;
+  constexpr int bytes = kSharedBytes<kSize> + kAlignment;
   const auto kernel = attention_hopper_kernel<T, kSize>;
   if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) check_launch("attention_hopper");
-  kernel<<<static_cast<unsigned>(args.tile_count) * args.q_heads, kThreads, bytes, stream>>>(args);
+  const int blocks = args.tile_count * (args.q_heads / attention_hopper_heads(kSize));
+  kernel<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(args);
   check_launch("attention_hopper");
 }
 
@@ -180,7 +230,12 @@ void launch_for(const AttentionArgs & args, Stream stream) {
 
 }  // namespace
 
+int attention_hopper_heads(int head_size) { return kGroups * (head_size == 256 ? kHeads<256> : kHeads<128>); }
+
 void attention_hopper(const AttentionArgs & args, Stream stream) {
+  if (args.q_heads / args.kv_heads % attention_hopper_heads(args.head_size) != 0) {
+    throw Error(Code::internal, "Expected groups of a multiple of " + std::to_string(attention_hopper_heads(args.head_size)) + " heads on the sm_90 path of attention");
+  }
   if (args.element == Element::f16) return launch_for<__half>(args, stream);
   launch_for<__nv_bfloat16>(args, stream);
 }

@@ -5,6 +5,9 @@
 
 namespace pairscore {
 
+// Query heads that one block takes, all of one key head: the group must be a multiple of it.
+int attention_hopper_heads(int head_size);
+
 void attention_hopper(const AttentionArgs & args, Stream stream);
 
 }  // namespace pairscore

@@ -84,10 +84,9 @@ __device__ inline float exp2_fast(float x) {
   return y;
 }
 
-// limit * tanh(x / limit), both in units of log2: limit is soft_cap * log2(e), double_inverse is 2 / soft_cap.
-__device__ inline float capped(float x, float limit, float double_inverse) {
-  const float e = exp2_fast(x * double_inverse);
-  return limit - __fdividef(2.f * limit, e + 1.f);
+// limit * tanh(x * before / (2 log2 e)).
+__device__ inline float capped(float x, float limit, float before) {
+  return limit - __fdividef(2.f * limit, exp2_fast(x * before) + 1.f);
 }
 
 }  // namespace pairscore

@@ -9,30 +9,27 @@ namespace pairscore {
 constexpr float kLog2e = 1.4426950408889634f;
 
 struct ScoreShape {
-  float scale;           // to units of log2
-  float limit;           // of the soft-cap, in units of log2; 0: none
-  float double_inverse;  // 2 / soft_cap
+  float limit;       // of the soft-cap, in units of log2; 0: none
+  float before_cap;  // scores to the exponent inside tanh
+  float scale;       // shaped scores to units of log2
   int window;
 
   __device__ explicit ScoreShape(const AttentionArgs & args)
-      : scale(args.scale * kLog2e), limit(args.soft_cap * kLog2e), double_inverse(args.soft_cap > 0 ? 2.f / args.soft_cap : 0.f), window(args.window) {}
+      : limit(args.soft_cap * kLog2e),
+        before_cap(args.soft_cap > 0 ? args.scale * 2.f / args.soft_cap * kLog2e : 0.f),
+        scale(args.soft_cap > 0 ? 1.f : args.scale * kLog2e),
+        window(args.window) {}
 };
 
-// Scales and caps; where kEdge, hides keys past the query and before its window. first: key of this thread's first value;
-// last: position of its first query.
+// Caps; where kEdge, hides keys past the query and before its window. first: key of this thread's first value; last:
+// position of its first query.
 template <bool kEdge, int kKeyTiles>
 __device__ inline void shape_scores(float (&scores)[kKeyTiles][4], const ScoreShape & shape, int first, int last) {
   if (shape.limit > 0) {
 #pragma unroll
     for (int n = 0; n < kKeyTiles; n++) {
 #pragma unroll
-      for (int i = 0; i < 4; i++) scores[n][i] = capped(scores[n][i] * shape.scale, shape.limit, shape.double_inverse);
-    }
-  } else {
-#pragma unroll
-    for (int n = 0; n < kKeyTiles; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) scores[n][i] *= shape.scale;
+      for (int i = 0; i < 4; i++) scores[n][i] = capped(scores[n][i], shape.limit, shape.before_cap);
     }
   }
   if constexpr (kEdge) {
@@ -49,7 +46,7 @@ __device__ inline void shape_scores(float (&scores)[kKeyTiles][4], const ScoreSh
 
 // Scores become weights; what was summed so far shrinks where a larger score came.
 template <int kKeyTiles, int kOutTiles>
-__device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTiles][4], float (&most)[2], float (&total)[2]) {
+__device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTiles][4], float (&most)[2], float (&total)[2], float scale) {
   float shrink[2];
 #pragma unroll
   for (int half = 0; half < 2; half++) {
@@ -58,14 +55,14 @@ __device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTi
     for (int n = 0; n < kKeyTiles; n++) high = fmaxf(high, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
     high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
     high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2));
-    const float base = high == -INFINITY ? 0.f : high;
-    shrink[half] = exp2_fast(most[half] - base);
+    const float base = high == -INFINITY ? 0.f : high * scale;
+    shrink[half] = exp2_fast(most[half] * scale - base);
     most[half] = high;
     float sum = 0;
 #pragma unroll
     for (int n = 0; n < kKeyTiles; n++) {
 #pragma unroll
-      for (int i = 2 * half; i < 2 * half + 2; i++) sum += scores[n][i] = exp2_fast(scores[n][i] - base);
+      for (int i = 2 * half; i < 2 * half + 2; i++) sum += scores[n][i] = exp2_fast(scores[n][i] * scale - base);
     }
     total[half] = total[half] * shrink[half] + sum;
   }

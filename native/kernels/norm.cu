@@ -8,7 +8,7 @@ namespace {
 constexpr int kMostThreads = 512;
 
 // kEights: groups of 8 columns that one thread holds.
-template <int kEights, typename T, typename X, typename H>
+template <int kEights, typename T, typename H>
 __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_kernel(NormArgs args) {
   __shared__ float shared[33];
   const int64_t row = blockIdx.x, columns = args.columns;
@@ -18,7 +18,7 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
   for (int e = 0; e < kEights; e++) {
     const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
     if (c >= columns) continue;
-    load8(static_cast<const X *>(args.x) + row * columns + c, x[e]);
+    load8(args.x + row * columns + c, x[e]);
     if (!args.y) continue;
     load8(static_cast<const T *>(args.y) + row * columns + c, y[e]);
     const float scale = args.y_row_scale ? args.y_row_scale[row] : 1.f;
@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
       if (args.post) load8(args.post + c, post);
 #pragma unroll
       for (int i = 0; i < 8; i++) x[e][i] += y[e][i] * y_inverse * post[i];
-      store8(static_cast<X *>(args.x) + row * columns + c, x[e]);
+      store8(args.x + row * columns + c, x[e]);
     }
 #pragma unroll
     for (int i = 0; i < 8; i++) x_squares += x[e][i] * x[e][i];
@@ -59,29 +59,29 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
   }
 }
 
-template <typename T, typename X, typename H>
+template <typename T, typename H>
 void launch(const NormArgs & args, Stream stream) {
   const int64_t eights = args.columns / 8;
   const int threads = threads_for(eights);
   if (eights <= threads) {
-    add_norm_kernel<1, T, X, H><<<args.rows, threads, 0, stream>>>(args);
+    add_norm_kernel<1, T, H><<<args.rows, threads, 0, stream>>>(args);
   } else if (eights <= 2 * threads) {
-    add_norm_kernel<2, T, X, H><<<args.rows, threads, 0, stream>>>(args);
+    add_norm_kernel<2, T, H><<<args.rows, threads, 0, stream>>>(args);
   } else if (eights <= 8 * threads) {
-    add_norm_kernel<8, T, X, H><<<args.rows, threads, 0, stream>>>(args);
+    add_norm_kernel<8, T, H><<<args.rows, threads, 0, stream>>>(args);
   } else {
     throw Error(Code::internal, "Expected at most 32768 columns for add_norm but received " + std::to_string(args.columns));
   }
   check_launch("add_norm");
 }
 
-template <typename T, typename X>
+template <typename T>
 void launch_for(const NormArgs & args, Stream stream) {
   switch (args.h_element) {
-    case Element::f32: return launch<T, X, float>(args, stream);
-    case Element::f16: return launch<T, X, __half>(args, stream);
-    case Element::bf16: return launch<T, X, __nv_bfloat16>(args, stream);
-    case Element::e4m3: return launch<T, X, __nv_fp8_e4m3>(args, stream);
+    case Element::f32: return launch<T, float>(args, stream);
+    case Element::f16: return launch<T, __half>(args, stream);
+    case Element::bf16: return launch<T, __nv_bfloat16>(args, stream);
+    case Element::e4m3: return launch<T, __nv_fp8_e4m3>(args, stream);
   }
 }
 
@@ -89,9 +89,8 @@ void launch_for(const NormArgs & args, Stream stream) {
 
 void add_norm(const NormArgs & args, Stream stream) {
   if (args.rows == 0) return;
-  if (args.element == Element::f16) return launch_for<__half, float>(args, stream);
-  if (args.x_element == Element::bf16) return launch_for<__nv_bfloat16, __nv_bfloat16>(args, stream);
-  launch_for<__nv_bfloat16, float>(args, stream);
+  if (args.element == Element::f16) return launch_for<__half>(args, stream);
+  launch_for<__nv_bfloat16>(args, stream);
 }
 
 }  // namespace pairscore

@@ -7,6 +7,8 @@
 
 #ifdef __CUDACC__
 #include <cuda_fp16.h>
+#include <vector_types.h>
+
 #define PAIRSCORE_BOTH __host__ __device__ inline
 #else
 #define PAIRSCORE_BOTH inline
@@ -95,6 +97,19 @@ PAIRSCORE_BOTH void bytes8(const uint8_t * p, uint8_t (&bytes)[8]) {
   }
 }
 
+// 8 bytes from an address that is 8-byte aligned.
+PAIRSCORE_BOTH void aligned_bytes8(const uint8_t * p, uint8_t (&bytes)[8]) {
+#ifdef __CUDA_ARCH__
+  const uint2 pair = *reinterpret_cast<const uint2 *>(p);
+  for (int i = 0; i < 4; i++) {
+    bytes[i] = static_cast<uint8_t>(pair.x >> 8 * i & 255);
+    bytes[4 + i] = static_cast<uint8_t>(pair.y >> 8 * i & 255);
+  }
+#else
+  std::memcpy(bytes, p, 8);
+#endif
+}
+
 PAIRSCORE_BOTH void scale_and_min(int j, const uint8_t * scales, int & scale, int & min) {
   if (j < 4) {
     scale = scales[j] & 63;
@@ -152,8 +167,8 @@ PAIRSCORE_BOTH void k45(const uint8_t * row, int64_t first, float (&out)[8]) {
   const float d = multiply(half_at(block), static_cast<float>(scale));
   const float m = multiply(half_at(block + 2), static_cast<float>(min));
   uint8_t q[8], h[8] = {};
-  bytes8(block + (five ? 48 : 16) + sub / 2 * 32 + l, q);
-  if (five) bytes8(block + 16 + l, h);
+  aligned_bytes8(block + (five ? 48 : 16) + sub / 2 * 32 + l, q);  // blocks are multiples of 16 bytes
+  if (five) aligned_bytes8(block + 16 + l, h);
   for (int i = 0; i < 8; i++) {
     int x = sub & 1 ? q[i] >> 4 : q[i] & 15;
     if (five) x += (h[i] >> sub & 1) << 4;

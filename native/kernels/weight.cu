@@ -65,7 +65,7 @@ void launch(const ExpandArgs & args, Stream stream) {
   check_launch("expand_weight");
 }
 
-template <Quant Q, typename T>
+template <Quant Q>
 __global__ void embed_kernel(EmbedArgs args) {
   const int64_t row = args.tokens[blockIdx.x];
   const uint8_t * source = static_cast<const uint8_t *>(args.table) + row * quant_row_bytes(Q, args.columns);
@@ -74,7 +74,7 @@ __global__ void embed_kernel(EmbedArgs args) {
     dequantize8<Q>(source, c, values);
 #pragma unroll
     for (int i = 0; i < 8; i++) values[i] = __fmul_rn(values[i], args.scale);
-    store8(static_cast<T *>(args.out) + blockIdx.x * args.columns + c, values);
+    store8(args.out + blockIdx.x * args.columns + c, values);
   }
 }
 
@@ -95,13 +95,7 @@ void expand_weight(const ExpandArgs & args, Stream stream) {
 void embed(const EmbedArgs & args, Stream stream) {
   if (args.count == 0) return;
   visit_quant(args.quant, [&](auto tag) {
-    constexpr Quant quant = decltype(tag)::value;
-    const int threads = threads_for(args.columns / 8);
-    if (args.element == Element::bf16) {
-      embed_kernel<quant, __nv_bfloat16><<<args.count, threads, 0, stream>>>(args);
-    } else {
-      embed_kernel<quant, float><<<args.count, threads, 0, stream>>>(args);
-    }
+    embed_kernel<decltype(tag)::value><<<args.count, threads_for(args.columns / 8), 0, stream>>>(args);
   });
   check_launch("embed");
 }

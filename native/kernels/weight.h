@@ -34,8 +34,7 @@ struct EmbedArgs {
   Quant quant;
   int64_t columns;
   float scale;
-  void * out;              // (count, columns) in `element`
-  Element element;         // f32, bf16
+  float * out;             // (count, columns)
 };
 
 void embed(const EmbedArgs & args, Stream stream);

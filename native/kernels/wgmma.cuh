@@ -24,10 +24,13 @@ __device__ inline uint64_t wgmma_operand(uint32_t address, int panel_bytes, int 
 #if PAIRSCORE_WGMMA
 __device__ inline void wgmma_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 
-// Waits for all products; the accumulators may be read afterwards.
-__device__ inline void wgmma_finish() {
-  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
-  asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory");
+// Ends a batch of products.
+__device__ inline void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+
+// Waits until all but the latest kPending batches are over: their accumulators may be read then.
+template <int kPending>
+__device__ inline void wgmma_wait() {
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(kPending) : "memory");
 }
 
 // Keeps the compiler from moving accumulators across the asynchronous products.

@@ -4,6 +4,7 @@
 
 #include "engine/cuda/packing.h"
 #include "kernels/attention.h"
+#include "kernels/attention_hopper.h"
 #include "on_device.h"
 
 using namespace pairscore;
@@ -100,8 +101,9 @@ std::vector<Case> cases() {
           all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::ampere});
           all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::turing});
           if (!on_hopper()) continue;
-          all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::bf16, AttentionPath::hopper});
-          all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::hopper});
+          const int group = attention_hopper_heads(head_size);
+          all.push_back({head_size, group * kv_heads, kv_heads, cap, window, Element::bf16, AttentionPath::hopper});
+          all.push_back({head_size, 2 * group * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::hopper});
         }
       }
     }
@@ -128,20 +130,23 @@ TEST("attention handles one huge row, with a window inside it and without") {
   for (AttentionPath path : {AttentionPath::ampere, AttentionPath::turing, AttentionPath::hopper}) {
     if (path == AttentionPath::hopper && !on_hopper()) continue;
     for (int head_size : {64, 128, 256}) {
-      check_attention({head_size, 1, 1, 50, 0, Element::f16, path}, {2047});
-      check_attention({head_size, 1, 1, 0, 300, Element::f16, path}, {2047});
+      const int heads = path == AttentionPath::hopper ? attention_hopper_heads(head_size) : 1;
+      check_attention({head_size, heads, 1, 50, 0, Element::f16, path}, {2047});
+      check_attention({head_size, heads, 1, 0, 300, Element::f16, path}, {2047});
     }
   }
 }
 
-TEST("attention refuses a head size that it was not compiled for, and bf16 on the sm_75 path") {
+TEST("attention refuses a head size that it was not compiled for, bf16 on the sm_75 path, and odd groups on that of sm_90") {
   int refused = 0;
   AttentionArgs args{};
   args.tile_count = 1, args.q_heads = args.kv_heads = 1, args.head_size = 96, args.element = Element::bf16, args.path = AttentionPath::ampere;
   try { attention(args, nullptr); } catch (const std::exception &) { refused++; }
   args.head_size = 64, args.path = AttentionPath::turing;
   try { attention(args, nullptr); } catch (const std::exception &) { refused++; }
-  expect(refused == 2, "a launch was tried");
+  args.path = AttentionPath::hopper;
+  try { attention(args, nullptr); } catch (const std::exception &) { refused++; }
+  expect(refused == 3, "a launch was tried");
 }
 
 }  // namespace

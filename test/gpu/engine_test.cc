@@ -11,7 +11,6 @@ namespace {
 
 using Compute = CudaOptions::Compute;
 using Keeping = CudaOptions::Weights;
-using Rest = CudaOptions::Residual;
 using Path = CudaOptions::Attention;
 
 struct Mode {
@@ -22,11 +21,10 @@ struct Mode {
 
 // Logits' relative error: what 11, 8 and 4 bits leave after a few layers.
 const Mode kModes[] = {
-    {"f16", {Compute::f16, Keeping::resident, Rest::automatic, Path::automatic}, 6e-3},   {"bf16", {Compute::bf16, Keeping::resident, Rest::automatic, Path::automatic}, 4e-2},
-    {"f16 streamed", {Compute::f16, Keeping::streamed, Rest::automatic, Path::automatic}, 6e-3}, {"bf16 streamed", {Compute::bf16, Keeping::streamed, Rest::automatic, Path::automatic}, 4e-2},
-    {"bf16 residual", {Compute::bf16, Keeping::resident, Rest::bf16, Path::automatic}, 6e-2},
-    {"sm_80", {Compute::bf16, Keeping::resident, Rest::automatic, Path::ampere}, 4e-2},
-    {"sm_75", {Compute::automatic, Keeping::resident, Rest::automatic, Path::turing}, 6e-3}, {"fp8", {Compute::fp8, Keeping::resident, Rest::automatic, Path::automatic}, 0.35},
+    {"f16", {Compute::f16, Keeping::resident, Path::automatic}, 6e-3},   {"bf16", {Compute::bf16, Keeping::resident, Path::automatic}, 4e-2},
+    {"f16 streamed", {Compute::f16, Keeping::streamed, Path::automatic}, 6e-3}, {"bf16 streamed", {Compute::bf16, Keeping::streamed, Path::automatic}, 4e-2},
+    {"sm_80", {Compute::bf16, Keeping::resident, Path::ampere}, 4e-2},
+    {"sm_75", {Compute::automatic, Keeping::resident, Path::turing}, 6e-3}, {"fp8", {Compute::fp8, Keeping::resident, Path::automatic}, 0.35},
 };
 
 std::string folder() { return std::getenv("TMPDIR") ? std::getenv("TMPDIR") : "/tmp"; }
@@ -52,14 +50,14 @@ TEST("streamed weights give the same logits as resident ones, bit for bit") {
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
   const EngineSpec spec = spec_of(paths, "cuda:0", true);
   const TinyRows rows = random_rows({20, 5, 100}, tiny.model.vocabulary);
-  const auto with = [&](Keeping keeping) { return score_rows(*open_cuda_engine(spec, {Compute::bf16, keeping, Rest::automatic, Path::automatic}), rows); };
+  const auto with = [&](Keeping keeping) { return score_rows(*open_cuda_engine(spec, {Compute::bf16, keeping, Path::automatic}), rows); };
   expect(relative_error(with(Keeping::streamed), with(Keeping::resident)) < 1e-2, "they differ");
 }
 
 TEST("a row's logits do not depend on the rows beside it") {
   const TinyCase tiny = tiny_cases()[0];
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
-  const std::unique_ptr<Engine> engine = open_cuda_engine(spec_of(paths, "cuda:0", true), {Compute::f16, Keeping::resident, Rest::automatic, Path::automatic});
+  const std::unique_ptr<Engine> engine = open_cuda_engine(spec_of(paths, "cuda:0", true), {Compute::f16, Keeping::resident, Path::automatic});
   std::vector<int> lengths;
   for (int i = 0; i < 200; i++) lengths.push_back(random_int(1, 60));  // several batches
   const TinyRows rows = random_rows(lengths, tiny.model.vocabulary);
@@ -84,9 +82,9 @@ void expect_refused(const EngineSpec & spec, const CudaOptions & options, Code c
 TEST("opening refuses devices that are not there, heads of odd sizes and fp8 that is streamed") {
   TinyCase tiny = tiny_cases()[0];
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
-  const CudaOptions automatic{Compute::automatic, Keeping::automatic, Rest::automatic, Path::automatic};
+  const CudaOptions automatic{Compute::automatic, Keeping::automatic, Path::automatic};
   for (const char * device : {"cuda:99", "cuda:", "cuda:-1", "cuda:0x0", "gpu"}) expect_refused(spec_of(paths, device, true), automatic, Code::device_unknown, device);
-  expect_refused(spec_of(paths, "cuda:0", true), {Compute::fp8, Keeping::streamed, Rest::automatic, Path::automatic}, Code::usage, "fp8 streamed");
+  expect_refused(spec_of(paths, "cuda:0", true), {Compute::fp8, Keeping::streamed, Path::automatic}, Code::usage, "fp8 streamed");
   tiny.model.head_size = 32;
   expect_refused(spec_of(write_tiny_model(tiny.model, folder() + "/pairscore-tiny"), "cuda:0", true), automatic, Code::model_mismatch, "heads of 32");
 }
@@ -94,7 +92,7 @@ TEST("opening refuses devices that are not there, heads of odd sizes and fp8 tha
 TEST("scoring refuses tokens outside the vocabulary and goes on working") {
   const TinyCase tiny = tiny_cases()[2];
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
-  const std::unique_ptr<Engine> engine = open_cuda_engine(spec_of(paths, "cuda:0", true), {Compute::automatic, Keeping::automatic, Rest::automatic, Path::automatic});
+  const std::unique_ptr<Engine> engine = open_cuda_engine(spec_of(paths, "cuda:0", true), {Compute::automatic, Keeping::automatic, Path::automatic});
   bool refused = false;
   try {
     score_rows(*engine, {{0, 100}, {0, 2}});

@@ -145,7 +145,7 @@ for dtype in (torch.bfloat16, torch.float16):
         model.set_attn_implementation('eager')
 del model
 torch.cuda.empty_cache()
-for compute, weights in (('bf16', 'resident'), ('bf16r', 'resident'), ('f16', 'resident'), ('bf16', 'streamed'), ('fp8', 'resident')):
+for compute, weights in (('bf16', 'resident'), ('f16', 'resident'), ('bf16', 'streamed'), ('fp8', 'resident')):
     done = subprocess.run([prefill, base, lora, head, compute, weights, '8192', f'@{models}/{arch}-tokens.txt'], capture_output=True, text=True)
     if done.returncode:
         print(f'{which} {compute} {weights} failed: {done.stderr}')

@@ -26,6 +26,8 @@ inline std::vector<TinyCase> tiny_cases() {
     const std::string name = base.architecture;
     add(name + ", heads of 128, groups of 4", base, [](TinyModel & m) { m.head_size = 128, m.q_heads = 4, m.kv_heads = 1; });
     add(name + ", heads of 256, no groups", base, [](TinyModel & m) { m.head_size = 256, m.q_heads = 2, m.kv_heads = 2; });
+    add(name + ", groups of 8", base, [](TinyModel & m) { m.q_heads = 8, m.kv_heads = 1; });
+    add(name + ", heads of 256, groups of 2", base, [](TinyModel & m) { m.head_size = 256, m.q_heads = 4, m.kv_heads = 2; });
     add(name + ", one layer", base, [](TinyModel & m) { m.layers = 1; });
     add(name + ", three layers, two labels with a bias", base, [](TinyModel & m) { m.layers = 3, m.labels = 2, m.head_bias = true; });
     add(name + ", LoRA on q k v", base, [](TinyModel & m) { m.lora = {"attn_q", "attn_k", "attn_v"}; });

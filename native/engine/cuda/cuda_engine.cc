@@ -5,6 +5,7 @@
 
 #include "engine/cuda/forward.h"
 #include "engine/rows.h"
+#include "kernels/attention_hopper.h"
 #include "error.h"
 
 namespace pairscore {
@@ -46,9 +47,10 @@ Element choose_compute(const CudaOptions & options, const cudaDeviceProp & devic
   return options.compute == CudaOptions::Compute::f16 || capability < 80 ? Element::f16 : Element::bf16;
 }
 
-AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp & device) {
+AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp & device, const ModelShape & shape) {
   if (options.attention == CudaOptions::Attention::turing || device.major < 8) return AttentionPath::turing;
-  const bool hopper = device.major == 9 && device.minor == 0 && options.attention == CudaOptions::Attention::automatic;
+  const bool whole = shape.q_heads / shape.kv_heads % attention_hopper_heads(shape.head_size) == 0;
+  const bool hopper = device.major == 9 && device.minor == 0 && whole && options.attention == CudaOptions::Attention::automatic;
   return hopper ? AttentionPath::hopper : AttentionPath::ampere;
 }
 
@@ -112,12 +114,11 @@ CudaEngine::CudaEngine(const EngineSpec & spec, const CudaOptions & options)
       shape_(read_shape(base_)),
       head_(spec.head_path, base_),
       compute_(choose_compute(options, properties_)),
-      attention_(choose_attention(options, properties_)),
+      attention_(choose_attention(options, properties_, shape_)),
       limits_(choose_limits(spec, properties_)) {
   const DeviceScope scope(device_);
   open_weights(options);
-  const Element residual = options.residual == CudaOptions::Residual::bf16 && compute_ != Element::f16 ? Element::bf16 : Element::f32;
-  forward_ = std::make_unique<Forward>(shape_, weights_, ForwardSpec{compute_, residual, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
+  forward_ = std::make_unique<Forward>(shape_, weights_, ForwardSpec{compute_, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
                                        head_.label_count());
   const size_t run = static_cast<size_t>(largest_packing(limits_, attention_tile_rows(shape_.head_size, attention_))) * sizeof(int32_t);
   const size_t logits = static_cast<size_t>(limits_.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);

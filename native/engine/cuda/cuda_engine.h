@@ -12,12 +12,10 @@ namespace pairscore {
 struct CudaOptions {
   enum class Compute { automatic, f16, bf16, fp8 };
   enum class Weights { automatic, resident, streamed };
-  enum class Residual { automatic, f32, bf16 };
   enum class Attention { automatic, ampere, turing };
 
   Compute compute;      // automatic: bf16, or f16 on devices before sm_80
   Weights weights;      // automatic: resident where the device has room
-  Residual residual;    // automatic: f32
   Attention attention;  // turing, ampere: the paths of sm_75 and sm_80, on any later device
 };
 

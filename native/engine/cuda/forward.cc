@@ -12,6 +12,8 @@ namespace pairscore {
 namespace {
 
 constexpr int64_t kRowMultiple = 16;  // e4m3 products want it
+constexpr double kTrialTokens = 0.9;   // share of a full batch that serves for trials
+constexpr int64_t kScaleStride = 4;   // floats: cuBLASLt refuses scales that are not 16-byte aligned
 
 int64_t padded(int64_t rows) { return (rows + kRowMultiple - 1) / kRowMultiple * kRowMultiple; }
 
@@ -25,14 +27,14 @@ const T * at(const DeviceBuffer & buffer, int64_t offset) {
 Forward::Forward(const ModelShape & shape, const Weights & weights, const ForwardSpec & spec, int32_t labels)
     : shape_(shape), weights_(weights), spec_(spec), labels_(labels), products_(stream_.get()) {
   const int64_t tokens = spec.limits.tokens, rows = spec.limits.rows, activation = element_bytes(spec.compute);
-  x_ = buffer(tokens, shape.hidden * element_bytes(spec.residual));
+  x_ = buffer(tokens, shape.hidden * 4);
   h_ = buffer(tokens, shape.hidden * activation);
   qkv_ = buffer(tokens, shape.qkv_size() * 2);
   attention_ = buffer(tokens, shape.q_size() * 2);
   gate_up_ = buffer(tokens, int64_t(shape.feed_forward) * 4);
   gated_ = buffer(tokens, shape.feed_forward * activation);
   y_ = buffer(tokens, shape.hidden * 2);
-  last_x_ = buffer(rows, shape.hidden * element_bytes(spec.residual));
+  last_x_ = buffer(rows, shape.hidden * 4);
   last_h_ = buffer(rows, shape.hidden * activation);
   last_q_ = buffer(rows, shape.q_size() * 2);
   hidden_ = buffer(rows, shape.hidden * 4);
@@ -65,7 +67,7 @@ void Forward::set_norm_scales() {
   for (const LayerWeights & layer : weights_.layers) {
     for (float most : {layer.attention_norm_most, layer.feed_norm_most}) {
       norm_inverses_.push_back(448.f / (std::sqrt(static_cast<float>(shape_.hidden)) * std::max(most, 1e-6f)));
-      scales.push_back(1.f / norm_inverses_.back());
+      scales.resize(norm_inverses_.size() * kScaleStride, 1.f / norm_inverses_.back());
     }
   }
   const float one = 1;
@@ -76,16 +78,25 @@ void Forward::set_norm_scales() {
 }
 
 void Forward::enqueue(const DeviceBatch & batch) {
+  if (!tried_ && batch.packing.tokens >= kTrialTokens * spec_.limits.tokens) {
+    tried_ = true;
+    run(batch);  // brings the candidates
+    for (int candidate = 0; products_.start_trial(candidate); candidate++) run(batch);
+  }
+  run(batch);
+}
+
+void Forward::run(const DeviceBatch & batch) {
   const Packing & packing = batch.packing;
   embed({batch.run + packing.tokens_at(), packing.tokens, weights_.embedding.data(), weights_.embedding_quant, shape_.hidden, shape_.embedding_scale,
-         x_.data(), spec_.residual},
+         x_.as<float>()},
         stream_.get());
-  const Rows all{packing.tokens, x_.data(), h_.data(), nullptr, 0};
+  const Rows all{packing.tokens, x_.as<float>(), h_.data(), nullptr, 0};
   NormArgs first{};
   first.rows = all.count, first.columns = shape_.hidden, first.epsilon = shape_.epsilon;
   first.x = all.x, first.next = weights_.layers[0].attention_norm.as<float>();
   first.h = all.h, first.h_scale = narrow() ? norm_inverses_[0] : 1.f;
-  first.element = wide(), first.x_element = spec_.residual, first.h_element = spec_.compute;
+  first.element = wide(), first.h_element = spec_.compute;
   add_norm(first, stream_.get());
   for (int32_t layer = 0; layer < shape_.layers; layer++) run_layer(batch, layer);
   head({hidden_.as<float>(), packing.rows, shape_.hidden, weights_.head_weight.as<float>(), weights_.head_bias.as<float>(), labels_, batch.logits},
@@ -127,22 +138,22 @@ Forward::Rows Forward::project(const DeviceBatch & batch, int32_t layer) {
   const PackedWeight & weight = weights_.layers[static_cast<size_t>(layer)].qkv;
   const Packing & packing = batch.packing;
   const void * w = use(weight);
-  const float * scale = narrow() ? at<float>(norm_scales_, 2 * layer) : nullptr;
+  const float * scale = narrow() ? at<float>(norm_scales_, 2 * layer * kScaleStride) : nullptr;
   const int64_t q = shape_.q_size(), qkv = shape_.qkv_size();
   if (layer < shape_.layers - 1) {
     multiply(weight, {0, qkv}, {h_.data(), w, qkv_.data(), packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
     turn_keys(batch);
     const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.tiles_at());
-    return {packing.tokens, x_.data(), h_.data(), tiles, packing.tiles};
+    return {packing.tokens, x_.as<float>(), h_.data(), tiles, packing.tiles};
   }
   multiply(weight, {q, qkv - q}, {h_.data(), w, qkv_.as<char>() + q * 2, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
   turn_keys(batch);
   const int32_t * last = batch.run + packing.last_at();
-  gather_rows(x_.data(), last, packing.rows, shape_.hidden * element_bytes(spec_.residual), last_x_.data(), stream_.get());
+  gather_rows(x_.data(), last, packing.rows, shape_.hidden * 4, last_x_.data(), stream_.get());
   gather_rows(h_.data(), last, packing.rows, shape_.hidden * element_bytes(spec_.compute), last_h_.data(), stream_.get());
   multiply(weight, {0, q}, {last_h_.data(), w, last_q_.data(), packing.rows, 0, 0, q, scale, nullptr, {}, {}});
   const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.last_tiles_at());
-  return {packing.rows, last_x_.data(), last_h_.data(), tiles, packing.last_tiles};
+  return {packing.rows, last_x_.as<float>(), last_h_.data(), tiles, packing.last_tiles};
 }
 
 void Forward::turn_keys(const DeviceBatch & batch) {
@@ -186,7 +197,7 @@ void Forward::finish_attention(const Rows & rows, int32_t layer) {
 
 void Forward::feed_forward(const Rows & rows, int32_t layer) {
   const LayerWeights & weights = weights_.layers[static_cast<size_t>(layer)];
-  const float * scale = narrow() ? at<float>(norm_scales_, 2 * layer + 1) : nullptr;
+  const float * scale = narrow() ? at<float>(norm_scales_, (2 * layer + 1) * kScaleStride) : nullptr;
   multiply(weights.gate_up, {0, 2 * shape_.feed_forward},
            {rows.h, use(weights.gate_up), gate_up_.data(), rows.count, 0, 0, 2 * shape_.feed_forward, scale, nullptr, {}, {}});
   gate({gate_up_.data(), rows.count, shape_.feed_forward, shape_.activation, gated_.data(), row_scales_.as<float>(), wide(), spec_.compute}, stream_.get());
@@ -206,7 +217,7 @@ void Forward::normalize(const Rows & rows, int32_t norm, const DeviceBuffer * po
   args.x = rows.x, args.next = next.as<float>();
   args.h = last ? hidden_.data() : rows.h;
   args.h_scale = last || !narrow() ? 1.f : norm_inverses_[static_cast<size_t>(norm)];
-  args.element = wide(), args.x_element = spec_.residual, args.h_element = last ? Element::f32 : spec_.compute;
+  args.element = wide(), args.h_element = last ? Element::f32 : spec_.compute;
   add_norm(args, stream_.get());
 }
 

@@ -9,7 +9,6 @@ namespace pairscore {
 
 struct ForwardSpec {
   Element compute;        // of weights and products: f16, bf16, e4m3
-  Element residual;       // f32, or bf16
   AttentionPath attention;
   float soft_cap;         // 0: none
   BatchLimits limits;
@@ -27,6 +26,7 @@ class Forward {
   // Owns the buffers of the largest batch. shape and weights must outlive it.
   Forward(const ModelShape & shape, const Weights & weights, const ForwardSpec & spec, int32_t labels);
 
+  // The first large batch runs several times: see Products' trials.
   void enqueue(const DeviceBatch & batch);
   cudaStream_t stream() const { return stream_.get(); }
   size_t bytes() const { return bytes_; }
@@ -35,7 +35,7 @@ class Forward {
   // What the products of a run of tokens read and write: the whole batch, or its last tokens.
   struct Rows {
     int64_t count;
-    void * x;
+    float * x;
     void * h;
     const AttentionTile * tiles;
     int32_t tile_count;
@@ -46,6 +46,7 @@ class Forward {
   };
 
   DeviceBuffer buffer(int64_t rows, int64_t row_bytes);
+  void run(const DeviceBatch & batch);
   const void * use(const PackedWeight & weight);
   void multiply(const PackedWeight & weight, Slice slice, const Product & product);
   void run_layer(const DeviceBatch & batch, int32_t layer);
@@ -64,6 +65,7 @@ class Forward {
   const Weights & weights_;
   const ForwardSpec spec_;
   const int32_t labels_;
+  bool tried_ = false;
   OwnStream stream_;
   Products products_;
   size_t bytes_ = 0;

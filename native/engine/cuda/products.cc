@@ -10,9 +10,11 @@ namespace pairscore {
 namespace {
 
 constexpr size_t kWorkspaceBytes = 64u << 20;
-constexpr int kCandidates = 32;  // algorithms asked of cuBLASLt
-constexpr int kFinalists = 6;    // of them timed closely
-constexpr int64_t kFewRows = 64;  // up to so many, timing costs more than it brings
+constexpr int kCandidates = 48;         // algorithms asked of cuBLASLt
+constexpr int kFinalists = 8;           // of them timed closely
+constexpr float kTrialMargin = 1.06f;   // against the best: what goes on into trials
+constexpr int64_t kFewRows = 64;        // up to so many, timing costs more than it brings
+constexpr int64_t kTrialRows = 2048;    // from so many, trials pay
 
 cudaDataType_t data_type(Element element) {
   switch (element) {
@@ -71,36 +73,67 @@ Products::Products(cudaStream_t stream) : lt_(lt_library()), stream_(stream), wo
 
 Products::~Products() { lt_.destroy(handle_); }
 
+cublasStatus_t Products::multiply(Call & call, const cublasLtMatmulAlgo_t * algorithm) {
+  const float one = 1, zero = 0;
+  const Product & p = call.product;
+  return lt_.matmul(handle_, call.desc, &one, p.w, call.w, p.a, call.a, &zero, p.out, call.out, p.out, call.out, algorithm, workspace_.data(),
+                    kWorkspaceBytes, stream_);
+}
+
 void Products::run(const Product & product) {
   if (product.rows == 0) return;
   Call call(lt_, product);
   const Key key{row_group(product.rows), product.columns, product.depth, product.out_stride, product.element};
-  auto known = algorithms_.find(key);
-  if (known == algorithms_.end()) known = algorithms_.emplace(key, find(product, call)).first;
-  const float one = 1, zero = 0;
-  const auto multiply = [&](const cublasLtMatmulAlgo_t * algorithm) {
-    return lt_.matmul(handle_, call.desc, &one, product.w, call.w, product.a, call.a, &zero, product.out, call.out, product.out,
-                      call.out, algorithm, workspace_.data(), kWorkspaceBytes, stream_);
-  };
+  auto known = choices_.find(key);
+  if (known == choices_.end()) known = choices_.emplace(key, find(product, call)).first;
+  Choice & choice = known->second;
+  const bool tried = trial_ >= 0 && static_cast<size_t>(trial_) < choice.milliseconds.size();
+  if (tried) {
+    trials_.push_back(std::make_unique<Trial>());
+    trials_.back()->choice = &choice;
+    trials_.back()->start.record(stream_);
+  }
   // An algorithm may serve its group's first shape and not this one: cuBLASLt then chooses by itself.
-  if (multiply(&known->second) != CUBLAS_STATUS_SUCCESS) check_lt(multiply(nullptr), "multiplying " + shape_text(product));
+  if (multiply(call, &choice.candidates[tried ? static_cast<size_t>(trial_) : choice.best]) != CUBLAS_STATUS_SUCCESS) {
+    check_lt(multiply(call, nullptr), "multiplying " + shape_text(product));
+  }
+  if (tried) trials_.back()->stop.record(stream_);
+}
+
+bool Products::start_trial(int candidate) {
+  collect_trials();
+  trial_ = candidate;
+  bool more = candidate == 0;
+  for (const auto & [key, choice] : choices_) more = more || static_cast<size_t>(candidate) < choice.milliseconds.size();
+  if (more) return true;
+  trial_ = -1;
+  for (auto & [key, choice] : choices_) {
+    std::vector<float> & times = choice.milliseconds;
+    if (!times.empty()) choice.best = static_cast<size_t>(std::min_element(times.begin(), times.end()) - times.begin());
+    times.clear();
+  }
+  return false;
+}
+
+void Products::collect_trials() {
+  for (const std::unique_ptr<Trial> & trial : trials_) {
+    trial->stop.wait();
+    trial->choice->milliseconds[static_cast<size_t>(trial_)] += trial->stop.since(trial->start);
+  }
+  trials_.clear();
 }
 
 float Products::time(Call & call, const cublasLtMatmulAlgo_t & algorithm, int repeats) {
-  const float one = 1, zero = 0;
-  const Product & p = call.product;
   start_.record(stream_);
   for (int i = 0; i < repeats; i++) {
-    const cublasStatus_t status = lt_.matmul(handle_, call.desc, &one, p.w, call.w, p.a, call.a, &zero, p.out, call.out, p.out, call.out,
-                                             &algorithm, workspace_.data(), kWorkspaceBytes, stream_);
-    if (status != CUBLAS_STATUS_SUCCESS) return INFINITY;
+    if (multiply(call, &algorithm) != CUBLAS_STATUS_SUCCESS) return INFINITY;
   }
   stop_.record(stream_);
   stop_.wait();
   return stop_.since(start_) / static_cast<float>(repeats);
 }
 
-cublasLtMatmulAlgo_t Products::find(const Product & product, Call & call) {
+Products::Choice Products::find(const Product & product, Call & call) {
   cublasLtMatmulPreference_t preference = nullptr;
   check_lt(lt_.preference_create(&preference), "asking for algorithms");
   check_lt(lt_.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes, sizeof kWorkspaceBytes), "asking for algorithms");
@@ -110,9 +143,12 @@ cublasLtMatmulAlgo_t Products::find(const Product & product, Call & call) {
       lt_.heuristic(handle_, call.desc, call.w, call.a, call.out, call.out, preference, kCandidates, results.data(), &count);
   lt_.preference_destroy(preference);
   check_lt(status, "finding an algorithm for " + shape_text(product));
-  if (count == 0) throw Error(Code::device_failed, "Expected an algorithm of cuBLASLt for a product but received none");
-  if (count == 1 || product.rows <= kFewRows) return results[0].algo;
-
+  if (count == 0) throw Error(Code::device_failed, "Expected an algorithm of cuBLASLt for " + shape_text(product) + " but received none");
+  Choice choice;
+  if (count == 1 || product.rows <= kFewRows) {
+    choice.candidates.push_back(results[0].algo);
+    return choice;
+  }
   std::vector<std::pair<float, int>> times;
   for (int i = 0; i < count; i++) {
     time(call, results[static_cast<size_t>(i)].algo, 1);  // loads its code
@@ -121,9 +157,14 @@ cublasLtMatmulAlgo_t Products::find(const Product & product, Call & call) {
   std::sort(times.begin(), times.end());
   times.resize(std::min<size_t>(times.size(), kFinalists));
   for (auto & [best, i] : times) {
-    for (int round = 0; round < 3; round++) best = std::min(best, time(call, results[static_cast<size_t>(i)].algo, 2));
+    for (int round = 0; round < 2; round++) best = std::min(best, time(call, results[static_cast<size_t>(i)].algo, 2));
   }
-  return results[static_cast<size_t>(std::min_element(times.begin(), times.end())->second)].algo;
+  std::sort(times.begin(), times.end());
+  for (const auto & [best, i] : times) {
+    if (best <= kTrialMargin * times[0].first) choice.candidates.push_back(results[static_cast<size_t>(i)].algo);
+  }
+  if (product.rows >= kTrialRows && choice.candidates.size() > 1) choice.milliseconds.assign(choice.candidates.size(), 0.f);
+  return choice;
 }
 
 }  // namespace pairscore
