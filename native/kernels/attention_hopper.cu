@@ -1,6 +1,6 @@
 // Flash attention on wgmma. A block is two warpgroups with 64 query rows of one or two heads each, all of one key head, so
-// that keys and values leave L2 once for 128 or 256 query rows. The second warpgroup multiplies values one step late:
-// while one warpgroup softens, the other multiplies.
+// that keys and values leave L2 once for 128 or 256 query rows. Softmax runs beside products: of the next step, of the
+// other head, of the other warpgroup.
 #include "kernels/attention_hopper.h"
 #include "kernels/attention_softmax.cuh"
 #include "kernels/wgmma.cuh"
@@ -50,29 +50,37 @@ struct AttendHopper {
     for (int h = 0; h < kOwn; h++) most[h][0] = most[h][1] = -INFINITY;
   }
 
-  // Turned on the way in; the heads share one read of the cosines and sines.
+  // Turned on the way in; the heads share one read of the cosines and sines. All reads go out before the first is used.
   __device__ void load_q() {
-    constexpr int half = kSize / 2;
-    for (int i = threadIdx.x; i < kRows * (kChunks / 2); i += kThreads) {
-      const int at = i / (kChunks / 2), chunk = i % (kChunks / 2);
-      const bool present = at < tile.q_count;
-      const T * source = static_cast<const T *>(args.q) + (tile.q_row + (present ? at : 0)) * args.q_stride + first_head * kSize + chunk * 8;
-      const int64_t table = int64_t(tile.q_position + (present ? at : 0)) * half + chunk * 8;
-      float c[8], s[8];
-      load8(args.cosines + table, c);
-      load8(args.sines + table, s);
+    constexpr int half = kSize / 2, kItems = kRows * (kChunks / 2) / kThreads;
+    Eight<T> low[kItems][kBlockHeads], high[kItems][kBlockHeads];
+    float c[kItems][8], s[kItems][8];
+#pragma unroll
+    for (int i = 0; i < kItems; i++) {
+      const int item = threadIdx.x + i * kThreads, at = item / (kChunks / 2), chunk = item % (kChunks / 2), present = at < tile.q_count ? at : 0;
+      const T * source = static_cast<const T *>(args.q) + (tile.q_row + present) * args.q_stride + first_head * kSize + chunk * 8;
+      const int64_t table = int64_t(tile.q_position + present) * half + chunk * 8;
+      load8(args.cosines + table, c[i]);
+      load8(args.sines + table, s[i]);
 #pragma unroll
       for (int h = 0; h < kBlockHeads; h++) {
-        float a[8], b[8], low[8], high[8];
-        load8(source + h * kSize, a);
-        load8(source + h * kSize + half, b);
+        low[i][h] = *reinterpret_cast<const Eight<T> *>(source + h * kSize);
+        high[i][h] = *reinterpret_cast<const Eight<T> *>(source + h * kSize + half);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kItems; i++) {
+      const int item = threadIdx.x + i * kThreads, at = item / (kChunks / 2), chunk = item % (kChunks / 2);
+#pragma unroll
+      for (int h = 0; h < kBlockHeads; h++) {
 #pragma unroll
         for (int j = 0; j < 8; j++) {
-          low[j] = present ? a[j] * c[j] - b[j] * s[j] : 0.f;
-          high[j] = present ? b[j] * c[j] + a[j] * s[j] : 0.f;
+          const float a = widen(low[i][h].value[j]), b = widen(high[i][h].value[j]);
+          low[i][h].value[j] = narrow<T>(at < tile.q_count ? a * c[i][j] - b * s[i][j] : 0.f);
+          high[i][h].value[j] = narrow<T>(at < tile.q_count ? b * c[i][j] + a * s[i][j] : 0.f);
         }
-        store8(reinterpret_cast<T *>(q + h * kTile + chunk_at(at, chunk)), low);
-        store8(reinterpret_cast<T *>(q + h * kTile + chunk_at(at, chunk + kChunks / 2)), high);
+        *reinterpret_cast<Eight<T> *>(q + h * kTile + chunk_at(at, chunk)) = low[i][h];
+        *reinterpret_cast<Eight<T> *>(q + h * kTile + chunk_at(at, chunk + kChunks / 2)) = high[i][h];
       }
     }
   }
@@ -96,10 +104,10 @@ struct AttendHopper {
     }
   }
 
-  __device__ void multiply_keys(int slot) {
+  __device__ void multiply_keys(float (&into)[kOwn][kKeyTiles][4], int slot) {
     const uint32_t k_at = shared_address(k + slot * kTile);
 #pragma unroll
-    for (int h = 0; h < kOwn; h++) wgmma_pin(scores[h]);
+    for (int h = 0; h < kOwn; h++) wgmma_pin(into[h]);
     wgmma_begin();
 #pragma unroll
     for (int h = 0; h < kOwn; h++) {
@@ -107,30 +115,24 @@ struct AttendHopper {
 #pragma unroll
       for (int d = 0; d < kSize / 16; d++) {
         const int offset = d / 4 * kPanelBytes + d % 4 * 32;
-        wgmma_rows(scores[h], wgmma_operand(q_at + offset, 16, kGroupBytes), wgmma_operand(k_at + offset, 16, kGroupBytes), d > 0, static_cast<const T *>(nullptr));
+        wgmma_rows(into[h], wgmma_operand(q_at + offset, 16, kGroupBytes), wgmma_operand(k_at + offset, 16, kGroupBytes), d > 0, static_cast<const T *>(nullptr));
       }
       wgmma_commit();
     }
   }
 
-  template <int kHead>
-  __device__ void weigh(const ScoreShape & shape, int first, bool edge) {
-    if constexpr (kHead < kOwn) {
-      wgmma_wait<kOwn - 1 - kHead>();
-      wgmma_pin(scores[kHead]);
-      if (edge) {
-        shape_scores<true>(scores[kHead], shape, first + lane % 4 * 2, tile.q_position + row);
-      } else {
-        shape_scores<false>(scores[kHead], shape, first + lane % 4 * 2, tile.q_position + row);
-      }
-      soften(scores[kHead], out[kHead], most[kHead], total[kHead], shape.scale);
-#pragma unroll
-      for (int s = 0; s < kRows / 16; s++) pack_weights<T>(scores[kHead], s, weights[kHead][s]);
-      weigh<kHead + 1>(shape, first, edge);
+  __device__ void weigh(int h, const ScoreShape & shape, int first, bool edge) {
+    if (edge) {
+      shape_scores<true>(scores[h], shape, first + lane % 4 * 2, tile.q_position + row);
+    } else {
+      shape_scores<false>(scores[h], shape, first + lane % 4 * 2, tile.q_position + row);
     }
+    soften(scores[h], out[h], most[h], total[h], shape.scale);
+#pragma unroll
+    for (int s = 0; s < kRows / 16; s++) pack_weights<T>(scores[h], s, weights[h][s]);
   }
 
-  __device__ void multiply_values(int slot) {
+  __device__ void start_values(int slot) {
     const uint32_t v_at = shared_address(v + slot * kTile);
 #pragma unroll
     for (int h = 0; h < kOwn; h++) wgmma_pin(out[h]);
@@ -143,6 +145,9 @@ struct AttendHopper {
       }
     }
     wgmma_commit();
+  }
+
+  __device__ void finish_values() {
     wgmma_wait<0>();
 #pragma unroll
     for (int h = 0; h < kOwn; h++) wgmma_pin(out[h]);
@@ -172,29 +177,92 @@ struct AttendHopper {
     }
   }
 
-  __device__ void run() {
+  // What the copies of this thread brought is there for all, and all are done with the step before.
+  __device__ void meet() {
+    asm volatile("cp.async.wait_all;" ::: "memory");
+    wgmma_publish();
+    __syncthreads();
+  }
+
+  __device__ bool on_edge(int first) const {
+    return first + kRows - 1 > tile.q_position || (args.window > 0 && first <= tile.q_position + tile.q_count - 1 - args.window);
+  }
+
+  // One head a warpgroup: the scores of the next step are multiplied while those of this one soften.
+  __device__ void walk_ahead(int first, int end) {
+    const ScoreShape shape(args);
+    float next[kOwn][kKeyTiles][4];
+    meet();
+    if (first + kRows < end) load_keys(k + kTile, args.k, first + kRows, end);
+    multiply_keys(scores, 0);
+    finish_values();
+    wgmma_pin(scores[0]);
+    int step = 0;
+    for (; first + kRows < end; first += kRows, step++) {
+      meet();
+      if (first + 2 * kRows < end) load_keys(k + step % kKeySlots * kTile, args.k, first + 2 * kRows, end);
+      load_keys(v + (step + 1) % kValueSlots * kTile, args.v, first + kRows, end);
+      multiply_keys(next, (step + 1) % kKeySlots);
+      weigh(0, shape, first, on_edge(first));
+      start_values(step % kValueSlots);
+      finish_values();  // and the next scores; waiting for these alone makes ptxas put all products in a row
+      wgmma_pin(next[0]);
+#pragma unroll
+      for (int n = 0; n < kKeyTiles; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) scores[0][n][i] = next[0][n][i];
+      }
+    }
+    meet();
+    weigh(0, shape, first, on_edge(first));
+    start_values(step % kValueSlots);
+    finish_values();
+  }
+
+  // Two heads a warpgroup: one is multiplied while the other softens; the second warpgroup multiplies values a step late.
+  __device__ void walk(int first, int end) {
     const ScoreShape shape(args);
     const bool late = group == 1;
-    const int last = tile.q_position + tile.q_count - 1, end = last + 1;
-    int first = args.window > 0 ? max(0, tile.q_position - args.window + 1) / kRows * kRows : 0, step = 0;
-    load_keys(k, args.k, first, end);
-    load_keys(v, args.v, first, end);
-    load_q();
+    int step = 0;
     for (; first < end; first += kRows, step++) {
-      asm volatile("cp.async.wait_all;" ::: "memory");
-      wgmma_publish();
-      __syncthreads();  // this step's tiles are here; the slots of the next one are free
+      meet();
       if (first + kRows < end) {
         load_keys(k + (step + 1) % kKeySlots * kTile, args.k, first + kRows, end);
         load_keys(v + (step + 1) % kValueSlots * kTile, args.v, first + kRows, end);
       }
-      if (late && step > 0) multiply_values((step - 1) % kValueSlots);
-      multiply_keys(step % kKeySlots);
-      weigh<0>(shape, first, first + kRows - 1 > tile.q_position || (args.window > 0 && first <= last - args.window));
-      if (!late) multiply_values(step % kValueSlots);
+      if (late && step > 0) {
+        start_values((step - 1) % kValueSlots);
+        finish_values();
+      }
+      multiply_keys(scores, step % kKeySlots);
+      wgmma_wait<1>();
+      wgmma_pin(scores[0]);
+      weigh(0, shape, first, on_edge(first));
+      wgmma_wait<0>();
+      wgmma_pin(scores[kOwn - 1]);
+      weigh(kOwn - 1, shape, first, on_edge(first));
+      if (!late) {
+        start_values(step % kValueSlots);
+        finish_values();
+      }
     }
-    if (late) multiply_values((step - 1) % kValueSlots);
-    asm volatile("bar.sync %0, 128;" ::"r"(1 + group) : "memory");  // the warpgroup is done with its q tiles
+    if (!late) return;
+    start_values((step - 1) % kValueSlots);
+    finish_values();
+  }
+
+  __device__ void run() {
+    const int end = tile.q_position + tile.q_count;
+    const int first = args.window > 0 ? max(0, tile.q_position - args.window + 1) / kRows * kRows : 0;
+    load_keys(k, args.k, first, end);
+    load_keys(v, args.v, first, end);
+    load_q();
+    if constexpr (kOwn == 1) {
+      walk_ahead(first, end);
+    } else {
+      walk(first, end);
+    }
+    __syncthreads();  // all are done with the q tiles
     store();
   }
 };
