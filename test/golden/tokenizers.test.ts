@@ -16,6 +16,7 @@ import { overNative } from '../../lib/tokens/native-tokenizer';
 import { headIds, tailIds, type PartialContext } from '../../lib/tokens/partial';
 import { openRowTokenizer } from '../../lib/tokens/row-tokenizer';
 import type { TextTokenizer } from '../../lib/tokens/text-tokenizer';
+import { assertCutsAtBoundaries } from '../fixtures/cut-property';
 import { readJson } from '../fixtures/read-json';
 import { writeVocabularyGguf } from '../fixtures/vocabulary-gguf';
 
@@ -72,6 +73,10 @@ for (const { name, special } of real) {
       assert.ok(ids.every((list, i) => list.length > 1 && !list.includes(parsed[i]?.[0] ?? -1)));
     });
 
+    test('gives the same ids to a text that is cut at any boundary', async () => {
+      await assertCutsAtBoundaries(overNative(native, 'parse'), parsing.facts.boundaries, 5000);
+    });
+
     const units = ['a', ' ', '\n', '-', '=-', 'ACGT', '\u4f60\u597d', '<eos>', '<|eot_id|>', '\u{1f34d}', 'a b', '7'];
     test('cuts what is huge to the ids of the whole', async () => {
       const encoder = overNative(native, 'parse');
@@ -84,14 +89,16 @@ for (const { name, special } of real) {
       }
     });
 
-    // No border is certain in runs of added tokens and of digits, and none is needed: they are tokenized in no time.
-    const readWhole = name === 'gemma2' ? ['\n', '<eos>'] : ['<|eot_id|>', '7'];
+    // No border is certain in runs of added tokens, and none is needed: they are matched in no time.
+    const readWhole = name === 'gemma2' ? ['\n', '<eos>'] : ['<|eot_id|>'];
     test('reads a small part of a cell of ten million characters', async () => {
       for (const unit of units.filter((one) => !readWhole.includes(one))) {
-        const context = counted(overNative(native, 'parse'), parsing);
-        const ids = await headIds(unit.repeat(Math.ceil(10_000_000 / unit.length)), 2048, context);
-        assert.equal(ids.length, 2048);
-        assert.ok(context.read.units < 2_000_000, `${context.read.units} characters read of '${unit}'`);
+        const text = unit.repeat(Math.ceil(10_000_000 / unit.length));
+        for (const walk of [headIds, tailIds]) {
+          const context = counted(overNative(native, 'parse'), parsing);
+          assert.equal((await walk(text, 2048, context)).length, 2048);
+          assert.ok(context.read.units < 1_000_000, `${context.read.units} characters read of '${unit}'`);
+        }
       }
     });
   });
