@@ -61,7 +61,8 @@ function findings() {
 assertSanitized(await build('sanitize'));
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
-const files = findTests({ gpu: false, filters: ['test/native/'] });
+// Not the doors: they run the TypeScript compiler, whose thousands of unfreed blocks take minutes to name.
+const files = findTests({ gpu: false, filters: ['test/native/'] }).filter((name) => !name.endsWith('doors.test.ts'));
 const status = runTests(files, { env: environment });
 const found = findings();
 for (const finding of found) console.error(finding);
