@@ -1,29 +1,39 @@
 /** The models of an ensemble as the bench drives them: engines alone, fed with random ids. */
 
-import type { NativeEngine } from '../lib/native/contract';
+import type { Compute, NativeEngine, WeightStorage } from '../lib/native/contract';
 import { buildInfo, openEngine } from '../lib/native/engine';
 import { readEnsemble } from '../lib/model/ensemble';
 import { engineLimits, type EngineLimits } from '../lib/model/limits';
 import { placeEnsemble, type PlacedModel } from '../lib/model/place-ensemble';
 import type { ModelSpec } from '../lib/model/spec';
+import type { ScorerOptions } from '../lib/settings';
+import type { BenchOptions } from './options';
 
 export interface OpenOptions {
   readonly device: string;
   readonly threads: number;
   readonly limits: EngineLimits;
+  readonly compute: Compute;
+  readonly weights: WeightStorage;
 }
 
-export function openBenchEngine(spec: ModelSpec, { device, threads, limits }: OpenOptions): Promise<NativeEngine> {
+export function openBenchEngine(spec: ModelSpec, { limits, ...options }: OpenOptions): Promise<NativeEngine> {
   return openEngine({
     basePath: spec.base,
     adapterPath: spec.adapter ?? '',
     headPath: spec.head,
-    device,
-    threads,
+    ...options,
     ...limits,
     maxSequenceTokens: spec.maxLength,
     attentionSoftCap: spec.attentionSoftCap,
   });
+}
+
+/** Options of a scorer that is benched: the first of the computes. */
+export function scorerOptions(options: BenchOptions): ScorerOptions {
+  const { ensemble, devices, threads, weights, computes } = options;
+  const compute = computes[0] ?? 'auto';
+  return { ensemble, threads, compute, weights, ...(devices === null ? {} : { device: devices }) };
 }
 
 /** Where the scorer would put the models, or on the devices given, all of them on each. */

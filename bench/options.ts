@@ -4,7 +4,8 @@ import { availableParallelism, homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PairscoreError } from '../lib/errors';
-import { BUNDLED_ENSEMBLE } from '../lib/settings';
+import type { Compute, WeightStorage } from '../lib/native/contract';
+import { BUNDLED_ENSEMBLE, COMPUTES, STORAGES } from '../lib/settings';
 
 export const CASES = ['ceiling', 'models', 'ensemble', 'end-to-end', 'latency', 'peers'] as const;
 export type CaseName = (typeof CASES)[number];
@@ -23,6 +24,9 @@ export interface BenchOptions {
   /** null: what each device is usually opened with. */
   readonly batchTokens: readonly number[] | null;
   readonly threads: number;
+  /** What GPUs multiply in: the case models compares all, the other cases take the first. */
+  readonly computes: readonly Compute[];
+  readonly weights: WeightStorage;
   readonly json: string | null;
   readonly markdown: boolean;
 }
@@ -36,6 +40,8 @@ export const USAGE = `npm run bench -- [options]
   --cases LIST          of ${CASES.join(', ')} (default: all)
   --device LIST         cpu, cuda:N (default: every GPU, without one the CPU)
   --batch-tokens LIST   batch budgets to compare in the case models
+  --compute LIST        of ${COMPUTES.join(', ')}: what GPUs multiply in (default: auto); the case models compares them
+  --weights HOW         ${STORAGES.join(', ')}: how GPUs keep the weights (default: auto)
   --threads N           CPU threads
   --json FILE           also write everything as JSON, - for standard output instead of the tables
   --markdown            print tables as Markdown`;
@@ -55,6 +61,8 @@ export function readOptions(argv: readonly string[], hasGpu: boolean): BenchOpti
       device: { type: 'string' },
       'batch-tokens': { type: 'string' },
       threads: { type: 'string' },
+      compute: { type: 'string', default: 'auto' },
+      weights: { type: 'string', default: 'auto' },
       json: { type: 'string' },
     },
   });
@@ -64,12 +72,14 @@ export function readOptions(argv: readonly string[], hasGpu: boolean): BenchOpti
     layers: values.layers === undefined ? null : wholeNumber(values.layers, '--layers'),
     cache: resolve(values.cache ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'pairscore-bench')),
     rows: values.rows === undefined ? (hasGpu ? 512 : 12) : wholeNumber(values.rows, '--rows'),
-    cases: values.cases === undefined ? CASES : listOf(values.cases).map(caseName),
+    cases: values.cases === undefined ? CASES : listOf(values.cases).map((name) => oneOf(CASES, name, '--cases')),
     devices: values.device === undefined ? null : listOf(values.device),
     batchTokens: values['batch-tokens']
       ? listOf(values['batch-tokens']).map((text) => wholeNumber(text, '--batch-tokens'))
       : null,
     threads: values.threads === undefined ? availableParallelism() : wholeNumber(values.threads, '--threads'),
+    computes: listOf(values.compute).map((name) => oneOf(COMPUTES, name, '--compute')),
+    weights: oneOf(STORAGES, values.weights, '--weights'),
     json: values.json ?? null,
     markdown: values.markdown,
   };
@@ -85,8 +95,8 @@ function wholeNumber(text: string, flag: string): number {
   throw new PairscoreError('ERR_USAGE', `Expected a whole number above 0 for ${flag} but received '${text}'`);
 }
 
-function caseName(text: string): CaseName {
-  const found = CASES.find((name) => name === text);
+function oneOf<T extends string>(names: readonly T[], text: string, flag: string): T {
+  const found = names.find((name) => name === text);
   if (found !== undefined) return found;
-  throw new PairscoreError('ERR_USAGE', `Expected cases of ${CASES.join(', ')} but received '${text}'`);
+  throw new PairscoreError('ERR_USAGE', `Expected one of ${names.join(', ')} for ${flag} but received '${text}'`);
 }

@@ -7,6 +7,7 @@ import { submissionPieces } from '../../lib/csv/submission';
 import { writeWhole } from '../../lib/csv/write';
 import { openScorer } from '../../lib/scorer';
 import { sumOf } from '../lengths';
+import { scorerOptions } from '../models';
 import type { BenchOptions } from '../options';
 import { percent, type CaseReport } from '../report';
 import { csvOf, measureTokensPerWord, textRecords } from '../texts';
@@ -16,9 +17,8 @@ export async function benchEndToEnd(options: BenchOptions): Promise<CaseReport> 
   mkdirSync(folder, { recursive: true });
   const input = join(folder, `rows-${process.pid}.csv`);
   const output = join(folder, `submission-${process.pid}.csv`);
-  const { ensemble, devices, threads } = options;
   const opening = performance.now();
-  await using scorer = await openScorer({ ensemble, threads, ...(devices === null ? {} : { device: devices }) });
+  await using scorer = await openScorer(scorerOptions(options));
   const loadSeconds = (performance.now() - opening) / 1000;
   const records = textRecords(options.rows, await measureTokensPerWord(scorer));
   await scorer.scoreRecords(records.slice(0, Math.min(32, records.length)));

@@ -42,6 +42,8 @@ export async function benchEnsemble(options: BenchOptions): Promise<CaseReport> 
 
 async function openSeats(models: readonly PlacedModel[], options: BenchOptions): Promise<readonly Seat[]> {
   const seats: Seat[] = [];
+  const { weights } = options;
+  const compute = options.computes[0] ?? 'auto';
   const threads = threadsPerEngine(
     options.threads,
     models.map(({ devices }) => devices),
@@ -49,7 +51,8 @@ async function openSeats(models: readonly PlacedModel[], options: BenchOptions):
   for (const [model, placed] of models.entries()) {
     for (const device of placed.devices) {
       const limits = limitsOf(placed, device);
-      seats.push({ device, model, limits, engine: await openBenchEngine(placed.spec, { device, threads, limits }) });
+      const engine = await openBenchEngine(placed.spec, { device, threads, limits, compute, weights });
+      seats.push({ device, model, limits, engine });
     }
   }
   return seats;

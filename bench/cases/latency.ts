@@ -2,6 +2,7 @@
 
 import { openScorer, type Scorer } from '../../lib/scorer';
 import type { Pair, PairRecord } from '../../lib/pair';
+import { scorerOptions } from '../models';
 import type { BenchOptions } from '../options';
 import type { CaseReport, Cell } from '../report';
 import { measureTokensPerWord, textRecords } from '../texts';
@@ -9,8 +10,7 @@ import { measureTokensPerWord, textRecords } from '../texts';
 const CALLERS = [1, 8, 64] as const;
 
 export async function benchLatency(options: BenchOptions): Promise<CaseReport> {
-  const { ensemble, devices, threads } = options;
-  await using scorer = await openScorer({ ensemble, threads, ...(devices === null ? {} : { device: devices }) });
+  await using scorer = await openScorer(scorerOptions(options));
   const pairs = textRecords(options.rows, await measureTokensPerWord(scorer)).map(toPair);
   await callers(scorer, pairs.slice(0, 16), 8);
   const rows: (readonly Cell[])[] = [];

@@ -4,7 +4,7 @@ import { packBatch } from '../../lib/batches/pack';
 import { planBatches, type Batch } from '../../lib/batches/plan';
 import { readBaseFacts, flopsPerToken } from '../../lib/model/base-facts';
 import { engineLimits } from '../../lib/model/limits';
-import type { NativeEngine } from '../../lib/native/contract';
+import type { Compute, NativeEngine } from '../../lib/native/contract';
 import type { PlacedModel } from '../../lib/model/place-ensemble';
 import { ceilingFor, type Ceiling } from '../ceiling';
 import { randomRows, rowLengths, sumOf } from '../lengths';
@@ -34,25 +34,33 @@ export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   const { placed, device, options } = job;
   const rows: (readonly Cell[])[] = [];
   const skipped: string[] = [];
-  for (const budget of budgetsOf(placed, device, options.batchTokens)) {
+  const settings = (device === 'cpu' ? (['auto'] as const) : options.computes).flatMap((compute) =>
+    budgetsOf(placed, device, options.batchTokens).map((budget) => ({ compute, budget })),
+  );
+  for (const setting of settings) {
     try {
-      rows.push(await measureBudget(job, budget));
+      rows.push(await measureSetting(job, setting));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      skipped.push(`models: ${placed.spec.name} on ${device} with batches of ${budget} tokens: ${reason}`);
+      const what = `${placed.spec.name} on ${device} with batches of ${setting.budget} tokens, compute ${setting.compute}`;
+      skipped.push(`models: ${what}: ${reason}`);
     }
   }
   return { tables: [{ title: 'models: one model on one device', columns: COLUMNS, rows }], skipped };
 }
 
-async function measureBudget(
-  { placed, device, options, ceilings }: ModelsJob,
-  budget: number,
-): Promise<readonly Cell[]> {
-  const { spec } = placed;
+interface Setting {
+  readonly compute: Compute;
+  readonly budget: number;
+}
+
+async function measureSetting(job: ModelsJob, { compute, budget }: Setting): Promise<readonly Cell[]> {
+  const { device, options, ceilings } = job;
+  const { spec } = job.placed;
+  const { threads, weights } = options;
   const limits = engineLimits(spec, device, budget);
   const started = performance.now();
-  const engine = await openBenchEngine(spec, { device, threads: options.threads, limits });
+  const engine = await openBenchEngine(spec, { device, threads, limits, compute, weights });
   const loadSeconds = (performance.now() - started) / 1000;
   try {
     const lengths = rowLengths(options.rows, spec.maxLength);
@@ -62,15 +70,15 @@ async function measureBudget(
     const { seconds, tokens, paddedTokens } = await measure(engine, rows, batches);
     const facts = await readBaseFacts(spec.base);
     const speed = tokens / seconds;
-    const { quantization } = engine.info();
-    const type = quantization.startsWith('fp8') ? 'fp8' : '16-bit';
+    const used = engine.info().compute;
+    const type = used === 'fp8' ? 'fp8' : '16-bit';
     const share = ceilingFor(ceilings, { architecture: spec.architecture, type, device, tokens: budget });
     return [
       spec.name,
       device,
       budget,
       speed,
-      quantization,
+      used,
       rows.length / seconds,
       percent(paddedTokens / tokens - 1),
       (speed * flopsPerToken(facts)) / 1e12,

@@ -145,6 +145,7 @@ describe('options', () => {
     assert.throws(() => readOptions(['--rows', '0'], false), /--rows but received '0'/);
     assert.throws(() => readOptions(['--rows', '12.5'], false), /--rows/);
     assert.throws(() => readOptions(['--fast'], false), /--fast/);
+    assert.throws(() => readOptions(['--compute', 'bf16,int4'], false), /--compute but received 'int4'/);
   });
 
   test('lists are read, and rows are fewer without a GPU', () => {

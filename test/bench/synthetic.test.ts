@@ -33,7 +33,13 @@ for (const full of [GEMMA_9B, LLAMA_8B]) {
       { ...facts, ...NARROW },
       { ...NARROW, architecture: full.architecture, fileBytes: facts.fileBytes },
     );
-    const engine = await openBenchEngine(spec, { device: 'cpu', threads: 1, limits: LIMITS });
+    const engine = await openBenchEngine(spec, {
+      device: 'cpu',
+      threads: 1,
+      limits: LIMITS,
+      compute: 'auto',
+      weights: 'auto',
+    });
     try {
       const info = engine.info();
       assert.equal(info.vocabularySize, full.architecture === 'gemma2' ? 256_000 : 128_256);
