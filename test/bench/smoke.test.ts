@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -49,10 +49,13 @@ test('JSON on standard output is nothing but JSON', async () => {
   assert.match(stderr, /demo-llama/);
 });
 
-test('a case that fails is skipped with its reason, and the others go on', async () => {
-  const { stdout } = await bench('--rows', '1', '--cases', 'models,ensemble', '--batch-tokens', '999999999999');
-  assert.match(stdout, /skipped: models: demo-gemma on cpu with batches of 999999999999 tokens: /);
-  assert.match(stdout, /ensemble: demo-gemma \+ demo-llama/);
+test('a model that does not open is skipped with its reason, and the others go on', async () => {
+  const models = join(CACHE, 'models');
+  cpSync(join(ROOT, 'models'), models, { recursive: true });
+  truncateSync(join(models, 'demo', 'gemma', 'head.gguf'), 40);
+  const { stdout } = await bench('--rows', '1', '--cases', 'models', '--ensemble', join(models, 'ensemble.json'));
+  assert.match(stdout, /skipped: models: demo-gemma on cpu with batches of 4096 tokens.*: .*head\.gguf/);
+  assert.match(stdout, /demo-llama +cpu +4,096/);
 });
 
 test('a GPU that does not exist ends the bench before it measures', async () => {
