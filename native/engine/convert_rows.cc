@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <exception>
+#include <limits>
 #include <thread>
 
 #include "engine/engine.h"
@@ -97,9 +98,14 @@ void add_product(const Conversion & c, int64_t first, int64_t count, float * val
   }
 }
 
-void check_finite(const float * values, size_t count) {
+// An f16 beyond its range would be infinite.
+void check_values(const float * values, size_t count, ggml_type target) {
+  const float most = target == GGML_TYPE_F16 ? 65504.0f : std::numeric_limits<float>::max();
   for (size_t i = 0; i < count; i++) {
+    if (std::fabs(values[i]) <= most) continue;
     if (!std::isfinite(values[i])) throw Error(Code::model_values, "Expected finite weights but received NaN or infinity");
+    throw Error(Code::model_values, "Expected weights of at most 65504 for type f16 but received " + std::to_string(values[i]) +
+                                        ": choose bf16");
   }
 }
 
@@ -110,7 +116,7 @@ void convert_range(const Conversion & c, int64_t first, int64_t last) {
     const int64_t count = std::min(step, last - row);
     read_rows(c, row, count, values.data());
     if (c.rank > 0) add_product(c, row, count, values.data());
-    check_finite(values.data(), static_cast<size_t>(count * c.columns));
+    check_values(values.data(), static_cast<size_t>(count * c.columns), c.to);
     uint8_t * target = c.target + static_cast<size_t>(row) * ggml_row_size(c.to, c.columns);
     ggml_quantize_chunk(c.to, values.data(), target, 0, count, c.columns, nullptr);
   }
