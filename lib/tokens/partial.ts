@@ -15,10 +15,14 @@
  *    lie in a run of letters, punctuation, spaces or line ends that goes on (runs.ts), and no token may end inside a
  *    character there, for the starts that are tokenized cannot.
  *
- * 3. Where neither applies, all the rest is tokenized.
+ *    A run of digits is matched by threes from its start (digits.ts).
+ *
+ * 3. Where neither applies, all the rest is tokenized: under 'llama3', tens of thousands of white spaces that mix line ends
+ *    with others, or of characters that its vocabulary has only in parts.
  */
 
 import type { BoundaryFacts } from './boundaries';
+import { borderInDigits } from './digits';
 import { mayBreakCharacters, runAt } from './runs';
 import { fromEnd, fromStart, type Strand } from './strand';
 import type { TextTokenizer } from './text-tokenizer';
@@ -32,6 +36,7 @@ export interface PartialContext {
 interface Walk extends PartialContext {
   readonly strand: Strand;
   readonly remembered: Map<string, Piece>;
+  windowsLeft: number;
   at: number;
   /** No boundary lies from here to `searchedTo`. */
   searchedFrom: number;
@@ -56,18 +61,30 @@ const WINDOW = 5;
 /** Units beyond the window that must continue its run: `\s+(?!\S)` gives one back. */
 const BEYOND = 4;
 
+/** Units asked for in one piece, at most. */
+const LARGEST_PIECE = 1 << 18;
+/** Windows that a walk over all of a text may tokenize: each costs its square. */
+const WINDOWS_FOR_ALL = 100;
+/** How long the event loop waits for a walk that answers from memory. */
+const SLICE_MS = 3;
+
 export function headIds(text: string, count: number, context: PartialContext): Promise<Int32Array> {
-  return walk(fromStart(text), count, context);
+  return walk({ strand: fromStart(text), windowsLeft: Infinity }, count, context);
 }
 
 export function tailIds(text: string, count: number, context: PartialContext): Promise<Int32Array> {
-  return walk(fromEnd(text), count, context);
+  return walk({ strand: fromEnd(text), windowsLeft: Infinity }, count, context);
 }
 
-async function walk(strand: Strand, count: number, context: PartialContext): Promise<Int32Array> {
+async function walk(
+  start: Pick<Walk, 'strand' | 'windowsLeft'>,
+  count: number,
+  context: PartialContext,
+): Promise<Int32Array> {
+  const { strand } = start;
   const state: Walk = {
     ...context,
-    strand,
+    ...start,
     remembered: new Map(),
     at: 0,
     searchedFrom: 0,
@@ -75,22 +92,41 @@ async function walk(strand: Strand, count: number, context: PartialContext): Pro
     newlinesTo: 0,
   };
   const lists: Int32Array[] = [];
+  let started = performance.now();
   for (let missing = count; missing > 0 && state.at < strand.length;) {
     context.checkAborted();
     const piece = await nextPiece(state, missing);
     lists.push(piece.ids);
     missing -= piece.ids.length;
     state.at += piece.length;
+    if (performance.now() - started < SLICE_MS) continue;
+    await new Promise(setImmediate);
+    started = performance.now();
   }
   return strand.join(lists, count);
 }
 
 async function nextPiece(state: Walk, missing: number): Promise<Piece> {
-  const wanted = state.at + Math.max(SMALLEST_PIECE, missing * UNITS_A_TOKEN);
+  const wanted = state.at + Math.min(Math.max(SMALLEST_PIECE, missing * UNITS_A_TOKEN), LARGEST_PIECE);
   if (wanted + SEARCH >= state.strand.length) return pieceUpTo(state, state.strand.length);
   const boundary = findBoundary(state, wanted);
   if (boundary !== null) return pieceUpTo(state, boundary);
-  return (await windowPiece(state)) ?? pieceUpTo(state, state.strand.length);
+  const digits = state.facts.splitting === 'llama3' ? borderInDigits(state.strand, state.at) : null;
+  if (digits !== null) return pieceUpTo(state, digits);
+  return (await windowPiece(state)) ?? restPiece(state);
+}
+
+/** From its end a repetition is uncertain: how it is grouped depends on its length. From its start it is not. */
+async function restPiece(state: Walk): Promise<Piece> {
+  const { strand, at } = state;
+  if (strand.farEnd === 'last') return pieceUpTo(state, strand.length);
+  const rest = strand.slice(at, strand.length);
+  const ids = await walk({ strand: fromStart(rest), windowsLeft: WINDOWS_FOR_ALL }, Infinity, state);
+  return { ids, length: rest.length };
+}
+
+function isNewline(unit: number): boolean {
+  return unit === 0x0a || unit === 0x0d;
 }
 
 async function pieceUpTo({ tokenizer, strand, at }: Walk, to: number): Promise<Piece> {
@@ -124,6 +160,7 @@ async function windowPiece(state: Walk): Promise<Piece | null> {
   if (at + WINDOW * reach + BEYOND >= strand.length) return null;
   const known = state.remembered.get(window);
   if (known !== undefined) return known;
+  if (state.windowsLeft-- <= 0) return null;
   if (facts.splitting === 'llama3' && !staysInOneMatch(state, window, 3 * reach + BEYOND)) return null;
   const piece = await certainPiece(state, reach);
   if (piece !== null) state.remembered.set(window, piece);
@@ -145,7 +182,7 @@ function endsCleanly(state: Walk, length: number): boolean {
   const { strand, at } = state;
   if (at + length < state.newlinesTo) return true;
   let to = at + length;
-  while (/^[\r\n]$/.test(strand.slice(to, to + 1))) to++;
+  while (isNewline(strand.unitAt(to))) to++;
   if (/^\s$/.test(strand.slice(to, to + 1))) return false;
   state.newlinesTo = to;
   return true;

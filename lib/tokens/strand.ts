@@ -8,6 +8,8 @@ export interface Strand {
   readonly length: number;
   /** The text between two positions, in reading order. */
   slice(from: number, to: number): string;
+  /** The UTF-16 unit that the walk meets at `at`, NaN beyond the end. */
+  unitAt(at: number): number;
   isBoundary(facts: BoundaryFacts, at: number): boolean;
   splitsCharacter(at: number): boolean;
   /** Where a slice, in reading order, ends for the walk. */
@@ -22,6 +24,7 @@ export function fromStart(text: string): Strand {
   return {
     length: text.length,
     slice: (from, to) => text.slice(from, to),
+    unitAt: (at) => text.charCodeAt(at),
     isBoundary: (facts, at) => isBoundary(facts, text, at),
     splitsCharacter: (at) => splitsCharacter(text, at),
     farEnd: 'last',
@@ -35,6 +38,7 @@ export function fromEnd(text: string): Strand {
   return {
     length,
     slice: (from, to) => text.slice(Math.max(length - to, 0), length - from),
+    unitAt: (at) => text.charCodeAt(length - 1 - at),
     isBoundary: (facts, at) => isBoundary(facts, text, length - at),
     splitsCharacter: (at) => splitsCharacter(text, length - at),
     farEnd: 'first',
