@@ -7,7 +7,7 @@ import { progressLine } from './import-progress';
 
 /** `pairscore import`: trained checkpoints become a model folder. */
 export function addImportFlags(command: Command): Command {
-  return command
+  command
     .description('make a model folder of a base model and what a training run left')
     .requiredOption('--base <path>', 'base model: a GGUF file or a Hugging Face folder')
     .addOption(
@@ -30,6 +30,16 @@ export function addImportFlags(command: Command): Command {
     .option('--merge', 'add the LoRA to the weights and write one GGUF')
     .option('--type <type>', 'type of a converted or merged base: f32, f16, bf16, q8_0, q4_k_m, ...')
     .option('--threads <number>', 'threads that convert', count)
+    .option('--check', 'score three built-in pairs with the result')
+    .option('--dry-run', 'check and report everything, write nothing')
+    .option('--json', 'print the report as JSON')
+    .option('--quiet', 'no progress');
+  return addModelFlags(command);
+}
+
+/** Facts of the model that neither base nor adapter says. */
+function addModelFlags(command: Command): Command {
+  return command
     .option('--labels <list>', 'columns of the head, comma separated')
     .addOption(
       new Option('--parser <name>', 'how cells were parsed in training').choices(['python', 'json', 'strip', 'text']),
@@ -42,11 +52,7 @@ export function addImportFlags(command: Command): Command {
         .choices(['right', 'left', 'middle', 'proportional'])
         .default('right'),
     )
-    .option('--no-attention-soft-cap', 'the checkpoint was trained without it')
-    .option('--check', 'score three built-in pairs with the result')
-    .option('--dry-run', 'check and report everything, write nothing')
-    .option('--json', 'print the report as JSON')
-    .option('--quiet', 'no progress');
+    .option('--no-attention-soft-cap', 'the checkpoint was trained without it');
 }
 
 export async function runImport(flags: ImportFlags, signal: AbortSignal): Promise<void> {

@@ -59,49 +59,41 @@ export function permutedHeads(base: BaseShape, linear: Linear): number {
 }
 
 export function shapeFromGguf(file: GgufFile): BaseShape {
-  const architecture = readText(file.values.get('general.architecture'));
-  if (architecture !== 'gemma2' && architecture !== 'llama') {
-    throw new PairscoreError(
-      'ERR_MODEL_MISMATCH',
-      `${file.path}: Expected a base of architecture gemma2 or llama but received ${String(architecture)}`,
-      {
-        file: file.path,
-      },
-    );
-  }
-  const type = readText(file.values.get('general.type'));
-  if (type !== undefined && type !== 'model')
-    throw fileError(file.path, `Expected a model but received general.type ${type}`);
+  const architecture = architectureOf(file);
+  const has = (key: string): boolean => file.values.has(`${architecture}.${key}`);
   const number = (key: string): number => {
     const value = readNumber(file.values.get(`${architecture}.${key}`));
-    if (value === undefined || !Number.isInteger(value) || value < 1)
-      throw fileError(file.path, `Expected ${architecture}.${key} to be a positive integer`);
-    return value;
+    if (value !== undefined && Number.isInteger(value) && value >= 1) return value;
+    throw fileError(file.path, `Expected ${architecture}.${key} to be a positive integer`);
   };
-  const heads = number('attention.head_count');
-  const hidden = number('embedding_length');
-  const kvHeads = file.values.has(`${architecture}.attention.head_count_kv`)
-    ? number('attention.head_count_kv')
-    : heads;
-  const headDim = file.values.has(`${architecture}.attention.key_length`)
-    ? number('attention.key_length')
-    : hidden / heads;
-  const vocabulary = readTexts(file.values.get('tokenizer.ggml.tokens'))?.length ?? 0;
-  const embedding = file.tensors.get('token_embd.weight');
-  if (embedding === undefined || embedding.ne[0] !== hidden || embedding.ne[1] !== vocabulary) {
-    throw fileError(
-      file.path,
-      `Expected token_embd.weight of ${hidden} x ${vocabulary} but received ${embedding?.ne.join(' x ') ?? 'none'}`,
-    );
-  }
+  const [heads, hidden] = [number('attention.head_count'), number('embedding_length')];
   return {
     architecture,
     layers: number('block_count'),
     hidden,
     heads,
-    kvHeads,
-    headDim,
+    kvHeads: has('attention.head_count_kv') ? number('attention.head_count_kv') : heads,
+    headDim: has('attention.key_length') ? number('attention.key_length') : hidden / heads,
     feedForward: number('feed_forward_length'),
-    vocabulary,
+    vocabulary: vocabularyOf(file, hidden),
   };
+}
+
+function architectureOf(file: GgufFile): 'gemma2' | 'llama' {
+  const architecture = readText(file.values.get('general.architecture'));
+  const type = readText(file.values.get('general.type')) ?? 'model';
+  if (type !== 'model') throw fileError(file.path, `Expected a model but received general.type ${type}`);
+  if (architecture === 'gemma2' || architecture === 'llama') return architecture;
+  const text = `${file.path}: Expected a base of architecture gemma2 or llama but received ${String(architecture)}`;
+  throw new PairscoreError('ERR_MODEL_MISMATCH', text, { file: file.path });
+}
+
+function vocabularyOf(file: GgufFile, hidden: number): number {
+  const count = readTexts(file.values.get('tokenizer.ggml.tokens'))?.length ?? 0;
+  const { ne } = file.tensors.get('token_embd.weight') ?? { ne: [] };
+  if (ne[0] === hidden && ne[1] === count) return count;
+  throw fileError(
+    file.path,
+    `Expected token_embd.weight of ${hidden} x ${count} but received ${ne.join(' x ') || 'none'}`,
+  );
 }

@@ -57,7 +57,8 @@ std::vector<int32_t> Int32Argument(const Napi::CallbackInfo & info, size_t index
 }
 
 std::vector<uint8_t> Uint8Argument(const Napi::CallbackInfo & info, size_t index) {
-  const bool typed = info[index].IsTypedArray() && info[index].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+  const bool typed =
+      info[index].IsTypedArray() && info[index].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
   if (!typed) Refuse(info.Env(), ArgumentName(index) + " to be a Uint8Array");
   const Napi::Uint8Array array = info[index].As<Napi::Uint8Array>();
   if (array.ElementLength() == 0) return {};
@@ -65,7 +66,8 @@ std::vector<uint8_t> Uint8Argument(const Napi::CallbackInfo & info, size_t index
 }
 
 std::vector<float> Float32Argument(const Napi::CallbackInfo & info, size_t index) {
-  const bool typed = info[index].IsTypedArray() && info[index].As<Napi::TypedArray>().TypedArrayType() == napi_float32_array;
+  const bool typed =
+      info[index].IsTypedArray() && info[index].As<Napi::TypedArray>().TypedArrayType() == napi_float32_array;
   if (!typed) Refuse(info.Env(), ArgumentName(index) + " to be a Float32Array");
   const Napi::Float32Array array = info[index].As<Napi::Float32Array>();
   if (array.ElementLength() == 0) return {};

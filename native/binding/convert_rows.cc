@@ -31,7 +31,8 @@ class ConvertWorker final : public PromiseWorker {
 
  private:
   static RowsSpec ReadSpec(const Napi::Object & spec) {
-    return {TextField(spec, "from"), TextField(spec, "to"), IntegerField(spec, "columns"), IntegerField(spec, "threads")};
+    return {TextField(spec, "from"), TextField(spec, "to"), IntegerField(spec, "columns"),
+            IntegerField(spec, "threads")};
   }
 
   const RowsSpec spec_;

@@ -39,8 +39,8 @@ struct Conversion {
 void check_type(ggml_type type, int64_t columns, bool is_target) {
   const std::string name = ggml_type_name(type);
   if (columns % ggml_blck_size(type) != 0) {
-    throw Error(Code::usage, "Expected rows of a multiple of " + std::to_string(ggml_blck_size(type)) + " values for type " +
-                                 name + " but received " + std::to_string(columns));
+    throw Error(Code::usage, "Expected rows of a multiple of " + std::to_string(ggml_blck_size(type)) +
+                                 " values for type " + name + " but received " + std::to_string(columns));
   }
   if (!is_target && type != GGML_TYPE_F32 && ggml_get_type_traits(type)->to_float == nullptr) {
     throw Error(Code::usage, "Expected a type that ggml turns into floats but received " + name);
@@ -48,7 +48,8 @@ void check_type(ggml_type type, int64_t columns, bool is_target) {
   if (!is_target) return;
   const bool is_float = type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;
   if (!is_float && (ggml_get_type_traits(type)->from_float_ref == nullptr || ggml_quantize_requires_imatrix(type))) {
-    throw Error(Code::usage, "Expected a type that ggml quantises to without an importance matrix but received " + name);
+    throw Error(Code::usage,
+                "Expected a type that ggml quantises to without an importance matrix but received " + name);
   }
 }
 
@@ -57,7 +58,8 @@ Conversion plan(const RowsSpec & spec, View<uint8_t> rows, View<float> a, View<f
   conversion.from = type_named(spec.from);
   conversion.to = type_named(spec.to);
   conversion.columns = spec.columns;
-  if (spec.columns < 1 || spec.columns > (int64_t{1} << 31)) throw Error(Code::usage, "Expected rows of at least one value");
+  if (spec.columns < 1 || spec.columns > (int64_t{1} << 31))
+    throw Error(Code::usage, "Expected rows of at least one value");
   check_type(conversion.from, spec.columns, false);
   check_type(conversion.to, spec.columns, true);
   const size_t row_bytes = ggml_row_size(conversion.from, spec.columns);
@@ -103,9 +105,10 @@ void check_values(const float * values, size_t count, ggml_type target) {
   const float most = target == GGML_TYPE_F16 ? 65504.0f : std::numeric_limits<float>::max();
   for (size_t i = 0; i < count; i++) {
     if (std::fabs(values[i]) <= most) continue;
-    if (!std::isfinite(values[i])) throw Error(Code::model_values, "Expected finite weights but received NaN or infinity");
-    throw Error(Code::model_values, "Expected weights of at most 65504 for type f16 but received " + std::to_string(values[i]) +
-                                        ": choose bf16");
+    if (!std::isfinite(values[i]))
+      throw Error(Code::model_values, "Expected finite weights but received NaN or infinity");
+    throw Error(Code::model_values, "Expected weights of at most 65504 for type f16 but received " +
+                                        std::to_string(values[i]) + ": choose bf16");
   }
 }
 
