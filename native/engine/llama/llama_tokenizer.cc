@@ -3,6 +3,7 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "engine/added_tokens.h"
@@ -55,7 +56,11 @@ class LlamaTokenizer final : public Tokenizer {
     };
     std::vector<std::thread> helpers;
     const size_t count = std::min(static_cast<size_t>(threads_), texts.size());
-    for (size_t i = 1; i < count; i++) helpers.emplace_back(work);
+    try {
+      for (size_t i = 1; i < count; i++) helpers.emplace_back(work);
+    } catch (const std::system_error &) {
+      // The system grants no more threads. Those that started, and this one, do all of the work.
+    }
     work();
     for (std::thread & helper : helpers) helper.join();
     if (failure) std::rethrow_exception(failure);

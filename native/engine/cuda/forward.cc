@@ -1,0 +1,224 @@
+#include "engine/cuda/forward.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "error.h"
+#include "kernels/norm.h"
+#include "kernels/rope.h"
+#include "kernels/rows.h"
+
+namespace pairscore {
+namespace {
+
+constexpr int64_t kRowMultiple = 16;  // e4m3 products want it
+constexpr double kTrialTokens = 0.9;   // share of a full batch that serves for trials
+constexpr int64_t kScaleStride = 4;   // floats: cuBLASLt refuses scales that are not 16-byte aligned
+
+int64_t padded(int64_t rows) { return (rows + kRowMultiple - 1) / kRowMultiple * kRowMultiple; }
+
+template <typename T>
+const T * at(const DeviceBuffer & buffer, int64_t offset) {
+  return buffer.as<T>() + offset;
+}
+
+}  // namespace
+
+Forward::Forward(const ModelShape & shape, const Weights & weights, const ForwardSpec & spec, int32_t labels)
+    : shape_(shape), weights_(weights), spec_(spec), labels_(labels), products_(stream_.get()) {
+  const int64_t tokens = spec.limits.tokens, rows = spec.limits.rows, activation = element_bytes(spec.compute);
+  x_ = buffer(tokens, shape.hidden * 4);
+  h_ = buffer(tokens, shape.hidden * activation);
+  qkv_ = buffer(tokens, shape.qkv_size() * 2);
+  attention_ = buffer(tokens, shape.q_size() * 2);
+  gate_up_ = buffer(tokens, int64_t(shape.feed_forward) * 4);
+  gated_ = buffer(tokens, shape.feed_forward * activation);
+  y_ = buffer(tokens, shape.hidden * 2);
+  last_x_ = buffer(rows, shape.hidden * 4);
+  last_h_ = buffer(rows, shape.hidden * activation);
+  last_q_ = buffer(rows, shape.q_size() * 2);
+  hidden_ = buffer(rows, shape.hidden * 4);
+  if (narrow()) {
+    narrow_attention_ = buffer(tokens, shape.q_size());
+    row_scales_ = buffer(tokens, 4);
+    set_norm_scales();
+  }
+  size_t largest = 0;
+  for (const LayerWeights & layer : weights.layers) {
+    for (const PackedWeight * weight : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+      if (!weight->parts.empty()) largest = std::max(largest, static_cast<size_t>(weight->rows * weight->depth) * 2);
+    }
+  }
+  expanded_ = DeviceBuffer(largest);
+  bytes_ += largest;
+}
+
+DeviceBuffer Forward::buffer(int64_t rows, int64_t row_bytes) {
+  DeviceBuffer made(static_cast<size_t>(padded(rows) * row_bytes));
+  bytes_ += made.bytes();
+  check_cuda(cudaMemsetAsync(made.data(), 0, made.bytes(), stream_.get()), "clearing a buffer");
+  return made;
+}
+
+// A normalised row's values stay below sqrt(hidden) times its weight: one fixed scale a norm can never overflow, and in a
+// floating format it costs nothing that it is rarely reached.
+void Forward::set_norm_scales() {
+  std::vector<float> scales;
+  for (const LayerWeights & layer : weights_.layers) {
+    for (float most : {layer.attention_norm_most, layer.feed_norm_most}) {
+      norm_inverses_.push_back(448.f / (std::sqrt(static_cast<float>(shape_.hidden)) * std::max(most, 1e-6f)));
+      scales.resize(norm_inverses_.size() * kScaleStride, 1.f / norm_inverses_.back());
+    }
+  }
+  const float one = 1;
+  one_ = DeviceBuffer(sizeof one);
+  check_cuda(cudaMemcpy(one_.data(), &one, sizeof one, cudaMemcpyHostToDevice), "copying scales to the device");
+  norm_scales_ = DeviceBuffer(scales.size() * sizeof(float));
+  check_cuda(cudaMemcpy(norm_scales_.data(), scales.data(), norm_scales_.bytes(), cudaMemcpyHostToDevice), "copying scales to the device");
+}
+
+void Forward::enqueue(const DeviceBatch & batch) {
+  if (!tried_ && batch.packing.tokens >= kTrialTokens * spec_.limits.tokens) {
+    tried_ = true;
+    run(batch);  // brings the candidates
+    for (int candidate = 0; products_.start_trial(candidate); candidate++) run(batch);
+  }
+  run(batch);
+}
+
+void Forward::run(const DeviceBatch & batch) {
+  const Packing & packing = batch.packing;
+  embed({batch.run + packing.tokens_at(), packing.tokens, weights_.embedding.data(), weights_.embedding_quant, shape_.hidden, shape_.embedding_scale,
+         x_.as<float>()},
+        stream_.get());
+  const Rows all{packing.tokens, x_.as<float>(), h_.data(), nullptr, 0};
+  NormArgs first{};
+  first.rows = all.count, first.columns = shape_.hidden, first.epsilon = shape_.epsilon;
+  first.x = all.x, first.next = weights_.layers[0].attention_norm.as<float>();
+  first.h = all.h, first.h_scale = narrow() ? norm_inverses_[0] : 1.f;
+  first.element = wide(), first.h_element = spec_.compute;
+  add_norm(first, stream_.get());
+  for (int32_t layer = 0; layer < shape_.layers; layer++) run_layer(batch, layer);
+  head({hidden_.as<float>(), packing.rows, shape_.hidden, weights_.head_weight.as<float>(), weights_.head_bias.as<float>(), labels_, batch.logits},
+       stream_.get());
+}
+
+void Forward::run_layer(const DeviceBatch & batch, int32_t layer) {
+  const Rows rows = project(batch, layer);
+  const bool last = layer == shape_.layers - 1;
+  attend(rows, last ? last_q_.data() : qkv_.data(), last ? shape_.q_size() : shape_.qkv_size(), shape_.window_of(layer));
+  finish_attention(rows, layer);
+  feed_forward(rows, layer);
+}
+
+const void * Forward::use(const PackedWeight & weight) {
+  if (weight.parts.empty()) return weight.wide.data();
+  weight.expand(expanded_.data(), wide(), stream_.get());
+  return expanded_.data();
+}
+
+// product.w is the packed weight in use; the slice chooses its rows.
+void Forward::multiply(const PackedWeight & weight, Slice slice, const Product & product) {
+  Product sliced = product;
+  sliced.w = static_cast<const char *>(product.w) + slice.first * weight.depth * element_bytes(spec_.compute);
+  sliced.columns = slice.count;
+  sliced.depth = weight.depth;
+  sliced.element = spec_.compute;
+  sliced.out_element = wide();
+  if (narrow()) {
+    sliced.rows = padded(product.rows);
+    sliced.w_scale = weight.scale.as<float>();
+    if (!sliced.a_scale) sliced.a_scale = one_.as<float>();
+  }
+  products_.run(sliced);
+}
+
+// q, k, v of all tokens; in the last layer q of the last tokens only, which are all that goes on from there.
+Forward::Rows Forward::project(const DeviceBatch & batch, int32_t layer) {
+  const PackedWeight & weight = weights_.layers[static_cast<size_t>(layer)].qkv;
+  const Packing & packing = batch.packing;
+  const void * w = use(weight);
+  const float * scale = narrow() ? at<float>(norm_scales_, 2 * layer * kScaleStride) : nullptr;
+  const int64_t q = shape_.q_size(), qkv = shape_.qkv_size();
+  if (layer < shape_.layers - 1) {
+    multiply(weight, {0, qkv}, {h_.data(), w, qkv_.data(), packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
+    turn_keys(batch);
+    const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.tiles_at());
+    return {packing.tokens, x_.as<float>(), h_.data(), tiles, packing.tiles};
+  }
+  multiply(weight, {q, qkv - q}, {h_.data(), w, qkv_.as<char>() + q * 2, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
+  turn_keys(batch);
+  const int32_t * last = batch.run + packing.last_at();
+  gather_rows(x_.data(), last, packing.rows, shape_.hidden * 4, last_x_.data(), stream_.get());
+  gather_rows(h_.data(), last, packing.rows, shape_.hidden * element_bytes(spec_.compute), last_h_.data(), stream_.get());
+  multiply(weight, {0, q}, {last_h_.data(), w, last_q_.data(), packing.rows, 0, 0, q, scale, nullptr, {}, {}});
+  const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.last_tiles_at());
+  return {packing.rows, last_x_.as<float>(), last_h_.data(), tiles, packing.last_tiles};
+}
+
+void Forward::turn_keys(const DeviceBatch & batch) {
+  RopeArgs args{};
+  args.heads = qkv_.as<char>() + shape_.q_size() * 2;
+  args.rows = batch.packing.tokens, args.row_stride = shape_.qkv_size();
+  args.count = shape_.kv_heads, args.head_size = shape_.head_size;
+  args.positions = batch.run + batch.packing.positions_at();
+  args.cosines = weights_.cosines.as<float>(), args.sines = weights_.sines.as<float>();
+  args.element = wide();
+  rope(args, stream_.get());
+}
+
+void Forward::attend(const Rows & rows, const void * q, int64_t q_stride, int32_t window) {
+  AttentionArgs args{};
+  args.q = q, args.q_stride = q_stride;
+  args.k = qkv_.as<char>() + shape_.q_size() * 2;
+  args.v = qkv_.as<char>() + (shape_.q_size() + shape_.kv_size()) * 2;
+  args.kv_stride = shape_.qkv_size();
+  args.cosines = weights_.cosines.as<float>(), args.sines = weights_.sines.as<float>();
+  args.out = attention_.data();
+  args.tiles = rows.tiles, args.tile_count = rows.tile_count;
+  args.q_heads = shape_.q_heads, args.kv_heads = shape_.kv_heads, args.head_size = shape_.head_size;
+  args.scale = shape_.attention_scale, args.soft_cap = spec_.soft_cap, args.window = window;
+  args.element = wide(), args.path = spec_.attention;
+  attention(args, stream_.get());
+}
+
+void Forward::finish_attention(const Rows & rows, int32_t layer) {
+  const LayerWeights & weights = weights_.layers[static_cast<size_t>(layer)];
+  const void * in = attention_.data();
+  const float * row_scale = nullptr;
+  if (narrow()) {
+    quantize_rows({attention_.data(), rows.count, shape_.q_size(), narrow_attention_.data(), row_scales_.as<float>(), wide()}, stream_.get());
+    in = narrow_attention_.data();
+    row_scale = row_scales_.as<float>();
+  }
+  multiply(weights.output, {0, shape_.hidden}, {in, use(weights.output), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
+  normalize(rows, 2 * layer + 1, shape_.post_norms ? &weights.post_attention_norm : nullptr, row_scale);
+}
+
+void Forward::feed_forward(const Rows & rows, int32_t layer) {
+  const LayerWeights & weights = weights_.layers[static_cast<size_t>(layer)];
+  const float * scale = narrow() ? at<float>(norm_scales_, (2 * layer + 1) * kScaleStride) : nullptr;
+  multiply(weights.gate_up, {0, 2 * shape_.feed_forward},
+           {rows.h, use(weights.gate_up), gate_up_.data(), rows.count, 0, 0, 2 * shape_.feed_forward, scale, nullptr, {}, {}});
+  gate({gate_up_.data(), rows.count, shape_.feed_forward, shape_.activation, gated_.data(), row_scales_.as<float>(), wide(), spec_.compute}, stream_.get());
+  multiply(weights.down, {0, shape_.hidden}, {gated_.data(), use(weights.down), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
+  normalize(rows, 2 * layer + 2, shape_.post_norms ? &weights.post_feed_norm : nullptr, narrow() ? row_scales_.as<float>() : nullptr);
+}
+
+// Adds y to the residual stream and makes the input of what follows: norm 2l before attention of layer l, norm 2l + 1
+// before its feed-forward, the one past the last before the head.
+void Forward::normalize(const Rows & rows, int32_t norm, const DeviceBuffer * post, const float * row_scale) {
+  const bool last = norm == 2 * shape_.layers;
+  const LayerWeights & layer = weights_.layers[static_cast<size_t>(last ? 0 : norm / 2)];
+  const DeviceBuffer & next = last ? weights_.output_norm : norm % 2 == 0 ? layer.attention_norm : layer.feed_norm;
+  NormArgs args{};
+  args.rows = rows.count, args.columns = shape_.hidden, args.epsilon = shape_.epsilon;
+  args.y = y_.data(), args.y_row_scale = row_scale, args.post = post ? post->as<float>() : nullptr;
+  args.x = rows.x, args.next = next.as<float>();
+  args.h = last ? hidden_.data() : rows.h;
+  args.h_scale = last || !narrow() ? 1.f : norm_inverses_[static_cast<size_t>(norm)];
+  args.element = wide(), args.h_element = last ? Element::f32 : spec_.compute;
+  add_norm(args, stream_.get());
+}
+
+}  // namespace pairscore

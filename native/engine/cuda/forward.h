@@ -1,0 +1,80 @@
+// The layers of one batch, enqueued without a look back at the host.
+#pragma once
+
+#include "engine/cuda/packing.h"
+#include "engine/cuda/products.h"
+#include "engine/cuda/weights.h"
+
+namespace pairscore {
+
+struct ForwardSpec {
+  Element compute;        // of weights and products: f16, bf16, e4m3
+  AttentionPath attention;
+  float soft_cap;         // 0: none
+  BatchLimits limits;
+};
+
+// A batch on the device.
+struct DeviceBatch {
+  Packing packing;
+  const int32_t * run;  // as pack_rows wrote it
+  float * logits;       // (rows, labels)
+};
+
+class Forward {
+ public:
+  // Owns the buffers of the largest batch. shape and weights must outlive it.
+  Forward(const ModelShape & shape, const Weights & weights, const ForwardSpec & spec, int32_t labels);
+
+  // The first large batch runs several times: see Products' trials.
+  void enqueue(const DeviceBatch & batch);
+  cudaStream_t stream() const { return stream_.get(); }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  // What the products of a run of tokens read and write: the whole batch, or its last tokens.
+  struct Rows {
+    int64_t count;
+    float * x;
+    void * h;
+    const AttentionTile * tiles;
+    int32_t tile_count;
+  };
+  struct Slice {  // rows of a packed weight
+    int64_t first;
+    int64_t count;
+  };
+
+  DeviceBuffer buffer(int64_t rows, int64_t row_bytes);
+  void run(const DeviceBatch & batch);
+  const void * use(const PackedWeight & weight);
+  void multiply(const PackedWeight & weight, Slice slice, const Product & product);
+  void run_layer(const DeviceBatch & batch, int32_t layer);
+  void turn_keys(const DeviceBatch & batch);
+  Rows project(const DeviceBatch & batch, int32_t layer);
+  void attend(const Rows & rows, const void * q, int64_t q_stride, int32_t window);
+  void finish_attention(const Rows & rows, int32_t layer);
+  void feed_forward(const Rows & rows, int32_t layer);
+  void normalize(const Rows & rows, int32_t layer, const DeviceBuffer * post, const float * row_scale);
+  void set_norm_scales();
+
+  Element wide() const { return spec_.compute == Element::f16 ? Element::f16 : Element::bf16; }
+  bool narrow() const { return spec_.compute == Element::e4m3; }
+
+  const ModelShape & shape_;
+  const Weights & weights_;
+  const ForwardSpec spec_;
+  const int32_t labels_;
+  bool tried_ = false;
+  OwnStream stream_;
+  Products products_;
+  size_t bytes_ = 0;
+  DeviceBuffer x_, h_, qkv_, attention_, gate_up_, gated_, y_;       // a batch
+  DeviceBuffer last_x_, last_h_, last_q_, hidden_;                   // its last tokens
+  DeviceBuffer narrow_attention_, row_scales_, one_;                 // e4m3 only
+  DeviceBuffer norm_scales_;                                         // (2 layers), what multiplies e4m3 norms back
+  std::vector<float> norm_inverses_;                                 // (2 layers), 1 / norm_scales_
+  DeviceBuffer expanded_;                                            // the weight in use, when streamed
+};
+
+}  // namespace pairscore

@@ -1,0 +1,44 @@
+// What the kernels need to know about the rows of one batch, as one run of int32 that a single copy takes to the device.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/engine.h"
+#include "kernels/attention.h"
+
+namespace pairscore {
+
+using RowList = std::vector<int32_t>;
+
+struct BatchLimits {
+  int32_t tokens;
+  int32_t rows;
+};
+
+// Whole rows, so shared out that batches but the last are as full as can be: longest first, each into the batch that it
+// fills best. A row longer than the limit goes alone.
+std::vector<RowList> share_rows(View<int32_t> offsets, BatchLimits limits);
+
+struct Packing {
+  int32_t rows;
+  int32_t tokens;
+  int32_t tiles;
+  int32_t last_tiles;  // one a row: only its last token asks
+
+  // Places in the run, in int32s.
+  int64_t tokens_at() const { return 0; }
+  int64_t positions_at() const { return tokens; }
+  int64_t last_at() const { return positions_at() + tokens; }
+  int64_t tiles_at() const { return last_at() + rows; }
+  int64_t last_tiles_at() const { return tiles_at() + int64_t(tiles) * 4; }
+  int64_t size() const { return last_tiles_at() + int64_t(last_tiles) * 4; }
+};
+
+// int32s that a batch within the limits can take at most.
+int64_t largest_packing(BatchLimits limits, int32_t tile_rows);
+
+// Writes the run of the listed rows into target, which has room for it. Tiles with the longest way to walk come first, so that no block ends late.
+Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, const RowList & list, int32_t tile_rows, int32_t * target);
+
+}  // namespace pairscore

@@ -1,0 +1,170 @@
+#include "engine/cuda/products.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "error.h"
+
+namespace pairscore {
+namespace {
+
+constexpr size_t kWorkspaceBytes = 64u << 20;
+constexpr int kCandidates = 48;         // algorithms asked of cuBLASLt
+constexpr int kFinalists = 8;           // of them timed closely
+constexpr float kTrialMargin = 1.06f;   // against the best: what goes on into trials
+constexpr int64_t kFewRows = 64;        // up to so many, timing costs more than it brings
+constexpr int64_t kTrialRows = 2048;    // from so many, trials pay
+
+cudaDataType_t data_type(Element element) {
+  switch (element) {
+    case Element::f32: return CUDA_R_32F;
+    case Element::f16: return CUDA_R_16F;
+    case Element::bf16: return CUDA_R_16BF;
+    case Element::e4m3: return CUDA_R_8F_E4M3;
+  }
+  return CUDA_R_32F;
+}
+
+std::string shape_text(const Product & product) {
+  const char * types[] = {"f32", "f16", "bf16", "e4m3"};
+  return "a " + std::string(types[static_cast<int>(product.element)]) + " product of " + std::to_string(product.rows) + " x " + std::to_string(product.columns) + " x " +
+         std::to_string(product.depth) + " (stride " + std::to_string(product.out_stride) + ")";
+}
+
+int row_group(int64_t rows) {
+  if (rows <= kFewRows) return -static_cast<int>(rows);
+  return static_cast<int>(std::floor(std::log2(static_cast<double>(rows)) * 4));
+}
+
+}  // namespace
+
+// cuBLASLt's descriptors for one product. It is column-major: out^T (columns, rows) = w (columns, depth) a^T.
+struct Products::Call {
+  Call(const LtLibrary & library, const Product & p) : lt(library), product(p) {
+    check_lt(lt.desc_create(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
+    const cublasOperation_t transpose = CUBLAS_OP_T;
+    check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose), "describing a product");
+    if (p.w_scale) check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &p.w_scale, sizeof p.w_scale), "scaling a product");
+    if (p.a_scale) check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &p.a_scale, sizeof p.a_scale), "scaling a product");
+    const cudaDataType_t in = data_type(p.element);
+    check_lt(lt.layout_create(&w, in, static_cast<uint64_t>(p.depth), static_cast<uint64_t>(p.columns), p.depth), "laying out weights");
+    check_lt(lt.layout_create(&a, in, static_cast<uint64_t>(p.depth), static_cast<uint64_t>(p.rows), p.depth), "laying out activations");
+    check_lt(lt.layout_create(&out, data_type(p.out_element), static_cast<uint64_t>(p.columns), static_cast<uint64_t>(p.rows), p.out_stride),
+             "laying out a product");
+  }
+
+  ~Call() {
+    if (w) lt.layout_destroy(w);
+    if (a) lt.layout_destroy(a);
+    if (out) lt.layout_destroy(out);
+    if (desc) lt.desc_destroy(desc);
+  }
+
+  const LtLibrary & lt;
+  const Product & product;
+  cublasLtMatmulDesc_t desc = nullptr;
+  cublasLtMatrixLayout_t w = nullptr, a = nullptr, out = nullptr;
+};
+
+Products::Products(cudaStream_t stream) : lt_(lt_library()), stream_(stream), workspace_(kWorkspaceBytes) {
+  check_lt(lt_.create(&handle_), "creating a cuBLASLt handle");
+}
+
+Products::~Products() { lt_.destroy(handle_); }
+
+cublasStatus_t Products::multiply(Call & call, const cublasLtMatmulAlgo_t * algorithm) {
+  const float one = 1, zero = 0;
+  const Product & p = call.product;
+  return lt_.matmul(handle_, call.desc, &one, p.w, call.w, p.a, call.a, &zero, p.out, call.out, p.out, call.out, algorithm, workspace_.data(),
+                    kWorkspaceBytes, stream_);
+}
+
+void Products::run(const Product & product) {
+  if (product.rows == 0) return;
+  Call call(lt_, product);
+  const Key key{row_group(product.rows), product.columns, product.depth, product.out_stride, product.element};
+  auto known = choices_.find(key);
+  if (known == choices_.end()) known = choices_.emplace(key, find(product, call)).first;
+  Choice & choice = known->second;
+  const bool tried = trial_ >= 0 && static_cast<size_t>(trial_) < choice.milliseconds.size();
+  if (tried) {
+    trials_.push_back(std::make_unique<Trial>());
+    trials_.back()->choice = &choice;
+    trials_.back()->start.record(stream_);
+  }
+  // An algorithm may serve its group's first shape and not this one: cuBLASLt then chooses by itself.
+  if (multiply(call, &choice.candidates[tried ? static_cast<size_t>(trial_) : choice.best]) != CUBLAS_STATUS_SUCCESS) {
+    check_lt(multiply(call, nullptr), "multiplying " + shape_text(product));
+  }
+  if (tried) trials_.back()->stop.record(stream_);
+}
+
+bool Products::start_trial(int candidate) {
+  collect_trials();
+  trial_ = candidate;
+  bool more = candidate == 0;
+  for (const auto & [key, choice] : choices_) more = more || static_cast<size_t>(candidate) < choice.milliseconds.size();
+  if (more) return true;
+  trial_ = -1;
+  for (auto & [key, choice] : choices_) {
+    std::vector<float> & times = choice.milliseconds;
+    if (!times.empty()) choice.best = static_cast<size_t>(std::min_element(times.begin(), times.end()) - times.begin());
+    times.clear();
+  }
+  return false;
+}
+
+void Products::collect_trials() {
+  for (const std::unique_ptr<Trial> & trial : trials_) {
+    trial->stop.wait();
+    trial->choice->milliseconds[static_cast<size_t>(trial_)] += trial->stop.since(trial->start);
+  }
+  trials_.clear();
+}
+
+float Products::time(Call & call, const cublasLtMatmulAlgo_t & algorithm, int repeats) {
+  start_.record(stream_);
+  for (int i = 0; i < repeats; i++) {
+    if (multiply(call, &algorithm) != CUBLAS_STATUS_SUCCESS) return INFINITY;
+  }
+  stop_.record(stream_);
+  stop_.wait();
+  return stop_.since(start_) / static_cast<float>(repeats);
+}
+
+Products::Choice Products::find(const Product & product, Call & call) {
+  cublasLtMatmulPreference_t preference = nullptr;
+  check_lt(lt_.preference_create(&preference), "asking for algorithms");
+  check_lt(lt_.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes, sizeof kWorkspaceBytes), "asking for algorithms");
+  std::vector<cublasLtMatmulHeuristicResult_t> results(kCandidates);
+  int count = 0;
+  const cublasStatus_t status =
+      lt_.heuristic(handle_, call.desc, call.w, call.a, call.out, call.out, preference, kCandidates, results.data(), &count);
+  lt_.preference_destroy(preference);
+  check_lt(status, "finding an algorithm for " + shape_text(product));
+  if (count == 0) throw Error(Code::device_failed, "Expected an algorithm of cuBLASLt for " + shape_text(product) + " but received none");
+  Choice choice;
+  if (count == 1 || product.rows <= kFewRows) {
+    choice.candidates.push_back(results[0].algo);
+    return choice;
+  }
+  std::vector<std::pair<float, int>> times;
+  for (int i = 0; i < count; i++) {
+    time(call, results[static_cast<size_t>(i)].algo, 1);  // loads its code
+    times.emplace_back(time(call, results[static_cast<size_t>(i)].algo, 1), i);
+  }
+  std::sort(times.begin(), times.end());
+  times.resize(std::min<size_t>(times.size(), kFinalists));
+  for (auto & [best, i] : times) {
+    for (int round = 0; round < 2; round++) best = std::min(best, time(call, results[static_cast<size_t>(i)].algo, 2));
+  }
+  std::sort(times.begin(), times.end());
+  for (const auto & [best, i] : times) {
+    if (best <= kTrialMargin * times[0].first) choice.candidates.push_back(results[static_cast<size_t>(i)].algo);
+  }
+  if (product.rows >= kTrialRows && choice.candidates.size() > 1) choice.milliseconds.assign(choice.candidates.size(), 0.f);
+  return choice;
+}
+
+}  // namespace pairscore

@@ -1,0 +1,89 @@
+// The running softmax of a tile of queries, on accumulators as mma and wgmma lay them out: value i of column group n is row
+// i / 2 (of two, 8 apart), column n * 8 + lane % 4 * 2 + i % 2.
+#pragma once
+
+#include "kernels/attention_mma.cuh"
+
+namespace pairscore {
+
+constexpr float kLog2e = 1.4426950408889634f;
+
+struct ScoreShape {
+  float limit;       // of the soft-cap, in units of log2; 0: none
+  float before_cap;  // scores to the exponent inside tanh
+  float scale;       // shaped scores to units of log2
+  int window;
+
+  __device__ explicit ScoreShape(const AttentionArgs & args)
+      : limit(args.soft_cap * kLog2e),
+        before_cap(args.soft_cap > 0 ? args.scale * 2.f / args.soft_cap * kLog2e : 0.f),
+        scale(args.soft_cap > 0 ? 1.f : args.scale * kLog2e),
+        window(args.window) {}
+};
+
+// Caps; where kEdge, hides keys past the query and before its window. first: key of this thread's first value; last:
+// position of its first query.
+template <bool kEdge, int kKeyTiles>
+__device__ inline void shape_scores(float (&scores)[kKeyTiles][4], const ScoreShape & shape, int first, int last) {
+  if (shape.limit > 0) {
+#pragma unroll
+    for (int n = 0; n < kKeyTiles; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) scores[n][i] = capped(scores[n][i], shape.limit, shape.before_cap);
+    }
+  }
+  if constexpr (kEdge) {
+#pragma unroll
+    for (int n = 0; n < kKeyTiles; n++) {
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const int key = first + n * 8 + i % 2, query = last + i / 2 * 8;
+        if (key > query || (shape.window > 0 && key <= query - shape.window)) scores[n][i] = -INFINITY;
+      }
+    }
+  }
+}
+
+// Scores become weights; what was summed so far shrinks where a larger score came.
+template <int kKeyTiles, int kOutTiles>
+__device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTiles][4], float (&most)[2], float (&total)[2], float scale) {
+  float shrink[2];
+#pragma unroll
+  for (int half = 0; half < 2; half++) {
+    float high = most[half];
+#pragma unroll
+    for (int n = 0; n < kKeyTiles; n++) high = fmaxf(high, fmaxf(scores[n][2 * half], scores[n][2 * half + 1]));
+    high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 1));
+    high = fmaxf(high, __shfl_xor_sync(0xffffffffu, high, 2));
+    const float base = high == -INFINITY ? 0.f : high * scale;
+    shrink[half] = exp2_fast(most[half] * scale - base);
+    most[half] = high;
+    float sum = 0;
+#pragma unroll
+    for (int n = 0; n < kKeyTiles; n++) {
+#pragma unroll
+      for (int i = 2 * half; i < 2 * half + 2; i++) sum += scores[n][i] = exp2_fast(scores[n][i] * scale - base);
+    }
+    total[half] = total[half] * shrink[half] + sum;
+  }
+  if (!__any_sync(0xffffffffu, shrink[0] != 1.f || shrink[1] != 1.f)) return;
+#pragma unroll
+  for (int n = 0; n < kOutTiles; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) out[n][i] *= shrink[i / 2];
+  }
+}
+
+// The four registers of an (16, 16) operand out of weights of columns 16 * step and on.
+template <typename T, int kKeyTiles>
+__device__ inline void pack_weights(const float (&scores)[kKeyTiles][4], int step, uint32_t (&a)[4]) {
+#pragma unroll
+  for (int i = 0; i < 4; i++) a[i] = pack2<T>(scores[2 * step + i / 2][i % 2 * 2], scores[2 * step + i / 2][i % 2 * 2 + 1]);
+}
+
+__device__ inline float quad_sum(float x) {
+  x += __shfl_xor_sync(0xffffffffu, x, 1);
+  return x + __shfl_xor_sync(0xffffffffu, x, 2);
+}
+
+}  // namespace pairscore

@@ -1,0 +1,85 @@
+// Helpers of every .cu: conversions, 8-element vectors, block sums, launch checks.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_fp8.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <string>
+
+#include "error.h"
+#include "kernels/stream.h"
+
+namespace pairscore {
+
+inline void check_launch(const char * kernel) {
+  const cudaError_t status = cudaGetLastError();
+  if (status == cudaSuccess) return;
+  throw Error(Code::device_failed, std::string("Expected kernel ") + kernel + " to launch but received: " + cudaGetErrorString(status));
+}
+
+__device__ inline float widen(float x) { return x; }
+__device__ inline float widen(__half x) { return __half2float(x); }
+__device__ inline float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
+
+template <typename T>
+__device__ inline T narrow(float x);
+template <>
+__device__ inline float narrow<float>(float x) { return x; }
+template <>
+__device__ inline __half narrow<__half>(float x) { return __float2half_rn(x); }
+template <>
+__device__ inline __nv_bfloat16 narrow<__nv_bfloat16>(float x) { return __float2bfloat16_rn(x); }
+// Saturates at 448: e4m3 has no infinity. NaN stays NaN.
+template <>
+__device__ inline __nv_fp8_e4m3 narrow<__nv_fp8_e4m3>(float x) { return __nv_fp8_e4m3(x); }
+
+template <typename T>
+struct alignas(sizeof(T) * 8 > 16 ? 16 : sizeof(T) * 8) Eight {
+  T value[8];
+};
+
+// source: 8 values, aligned to their own size (16 bytes at most).
+template <typename T>
+__device__ inline void load8(const T * source, float (&values)[8]) {
+  const Eight<T> eight = *reinterpret_cast<const Eight<T> *>(source);
+#pragma unroll
+  for (int i = 0; i < 8; i++) values[i] = widen(eight.value[i]);
+}
+
+template <typename T>
+__device__ inline void store8(T * target, const float (&values)[8]) {
+  Eight<T> eight;
+#pragma unroll
+  for (int i = 0; i < 8; i++) eight.value[i] = narrow<T>(values[i]);
+  *reinterpret_cast<Eight<T> *>(target) = eight;
+}
+
+struct Add {
+  __device__ float operator()(float a, float b) const { return a + b; }
+};
+struct Max {
+  __device__ float operator()(float a, float b) const { return fmaxf(a, b); }
+};
+
+// The same result in every thread of the block. shared: 33 floats; a multiple of 32 threads; identity 0 for both operations.
+template <typename Operation>
+__device__ inline float block_reduce(float x, float * shared, Operation operation) {
+  for (int offset = 16; offset > 0; offset /= 2) x = operation(x, __shfl_xor_sync(0xffffffffu, x, offset));
+  const int warps = blockDim.x / 32, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  __syncthreads();  // the previous reduction's readers
+  if (lane == 0) shared[warp] = x;
+  __syncthreads();
+  x = lane < warps ? shared[lane] : 0.f;
+  for (int offset = 16; offset > 0; offset /= 2) x = operation(x, __shfl_xor_sync(0xffffffffu, x, offset));
+  return x;
+}
+
+inline int threads_for(int64_t items) {
+  const int64_t rounded = (items + 31) / 32 * 32;
+  return static_cast<int>(rounded < 32 ? 32 : rounded > 512 ? 512 : rounded);
+}
+
+}  // namespace pairscore

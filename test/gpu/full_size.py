@@ -1,0 +1,153 @@
+"""Full-size parity: the CUDA engine on synthetic Gemma-2 9B / Llama-3 8B files against transformers on the same weights.
+
+usage: full_size.py gemma|llama GGUF_PY_DIR MODELS_DIR PREFILL_BINARY
+MODELS_DIR holds what peers/synthetic_gguf.py wrote (gq or lq, and lora). Writes the head, loads the same weights into
+transformers in f32 (blocks dequantised here, in torch, independently of ggml), and prints each one's relative logit
+error against f32 and the largest difference of a probability.
+"""
+import os, subprocess, sys, time
+import numpy as np
+import torch
+which, gguf_dir, models, prefill = sys.argv[1:5]
+sys.path.insert(0, gguf_dir)
+import gguf
+from gguf import GGMLQuantizationType as T
+
+gemma = which == 'gemma'
+D, L, H, KV, HD, F, V = (3584, 42, 16, 8, 256, 14336, 256000) if gemma else (4096, 32, 32, 8, 128, 14336, 128256)
+arch = 'gemma2' if gemma else 'llama'
+base = f'{models}/{"gemma2-q4k" if gemma else "llama3-q8"}.gguf'
+lora = f'{models}/{"gemma2" if gemma else "llama3"}-lora.gguf'
+head = f'{models}/{arch}-head.gguf'
+dev = 'cuda:0'
+torch.manual_seed(11)
+
+score = torch.randn(3, D) / D ** 0.5
+writer = gguf.GGUFWriter(head, 'pairscore-head')
+writer.add_string('pairscore.head.architecture', arch)
+writer.add_uint32('pairscore.head.hidden_size', D)
+writer.add_tensor('score.weight', score.numpy())
+writer.write_header_to_file(); writer.write_kv_data_to_file(); writer.write_tensors_to_file(); writer.close()
+if len(sys.argv) > 5 and sys.argv[5] == 'head':
+    sys.exit()
+from transformers import Gemma2Config, Gemma2ForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
+
+
+def half(b):
+    return b.contiguous().view(torch.float16).float()
+
+
+def dequantize(data, kind, rows, columns):
+    b = torch.from_numpy(np.array(data, copy=True)).to(dev).view(torch.uint8)
+    if kind == T.F32:
+        return b.view(torch.float32).reshape(rows, columns)
+    if kind == T.F16:
+        return b.view(torch.float16).float().reshape(rows, columns)
+    if kind == T.Q8_0:
+        b = b.reshape(-1, 34)
+        return (half(b[:, :2]) * b[:, 2:].view(torch.int8).float()).reshape(rows, columns)
+    if kind == T.Q4_K:
+        b = b.reshape(-1, 144)
+        d, low, s = half(b[:, 0:2]), half(b[:, 2:4]), b[:, 4:16]
+        sc = torch.cat([s[:, 0:4] & 63, (s[:, 8:12] & 15) | (s[:, 0:4] >> 6 << 4)], 1).float()
+        mn = torch.cat([s[:, 4:8] & 63, (s[:, 8:12] >> 4) | (s[:, 4:8] >> 6 << 4)], 1).float()
+        q = b[:, 16:].reshape(-1, 4, 32)
+        q = torch.stack([q & 15, q >> 4], 2).reshape(-1, 8, 32).float()
+        return ((d * sc)[:, :, None] * q - (low * mn)[:, :, None]).reshape(rows, columns)
+    if kind == T.Q6_K:
+        b = b.reshape(-1, 210)
+        out = torch.empty(b.shape[0], 256, device=dev)
+        for n in range(2):
+            ql, qh, sc = b[:, n * 64:n * 64 + 64], b[:, 128 + n * 32:160 + n * 32], b[:, 192 + n * 8:200 + n * 8].view(torch.int8).float()
+            for quarter in range(4):
+                low = ql[:, (quarter & 1) * 32:(quarter & 1) * 32 + 32]
+                low = low >> 4 if quarter >= 2 else low & 15
+                q = (low | ((qh >> (2 * quarter)) & 3) << 4).float() - 32
+                scale = sc[:, 2 * quarter:2 * quarter + 2].repeat_interleave(16, 1)
+                out[:, n * 128 + quarter * 32:n * 128 + quarter * 32 + 32] = half(b[:, 208:210]) * scale * q
+        return out.reshape(rows, columns)
+    raise ValueError(kind)
+
+
+started = time.time()
+tensors = {t.name: t for t in gguf.GGUFReader(base).tensors}
+adapter = {t.name: t for t in gguf.GGUFReader(lora).tensors}
+
+
+def weight(name, heads=0):
+    t = tensors[name]
+    rows, columns = (int(t.shape[1]), int(t.shape[0])) if len(t.shape) == 2 else (1, int(t.shape[0]))
+    w = dequantize(t.data, t.tensor_type, rows, columns)
+    if name + '.lora_a' in adapter:
+        a = torch.from_numpy(adapter[name + '.lora_a'].data.astype(np.float32)).to(dev)
+        b = torch.from_numpy(adapter[name + '.lora_b'].data.astype(np.float32)).to(dev)
+        w = w + 32.0 / a.shape[0] * (b.double() @ a.double()).float()
+    if heads and not gemma:  # llama.cpp interleaves the halves of Llama's q and k
+        w = w.view(heads, HD // 2, 2, columns).transpose(1, 2).reshape(rows, columns)
+    return w if len(t.shape) == 2 else w[0]
+
+
+kw = dict(hidden_size=D, num_hidden_layers=L, num_attention_heads=H, num_key_value_heads=KV, head_dim=HD, intermediate_size=F, vocab_size=V, num_labels=3,
+          pad_token_id=0, max_position_embeddings=8192)
+config = Gemma2Config(query_pre_attn_scalar=HD, **kw) if gemma else LlamaConfig(rope_theta=500000.0, rms_norm_eps=1e-5, **kw)
+config.use_cache = False
+config._attn_implementation = 'eager'
+if not gemma:
+    config.rope_parameters = {'rope_type': 'default', 'rope_theta': 500000.0}
+with torch.device(dev):
+    model = (Gemma2ForSequenceClassification if gemma else LlamaForSequenceClassification)._from_config(config, attn_implementation='eager')
+model.eval()
+names = {'self_attn.q_proj': ('attn_q', H), 'self_attn.k_proj': ('attn_k', KV), 'self_attn.v_proj': ('attn_v', 0), 'self_attn.o_proj': ('attn_output', 0),
+         'mlp.gate_proj': ('ffn_gate', 0), 'mlp.up_proj': ('ffn_up', 0), 'mlp.down_proj': ('ffn_down', 0)}
+with torch.no_grad():
+    model.model.embed_tokens.weight.copy_(weight('token_embd.weight'))
+    model.score.weight.copy_(score.to(dev))
+    for i, layer in enumerate(model.model.layers):
+        for theirs, (ours, heads) in names.items():
+            module = layer
+            for part in theirs.split('.'):
+                module = getattr(module, part)
+            module.weight.copy_(weight(f'blk.{i}.{ours}.weight', heads))
+    # the synthetic norms are ones: Gemma's default of 1 + 0, Llama's default of 1
+print(f'# {which}: weights into transformers in {time.time() - started:.0f} s', flush=True)
+
+rng = np.random.default_rng(5)
+rows = [rng.integers(5, V, n).tolist() for n in (1, 40, 133, 300, 481, 704, 1024, 2048)]
+with open(f'{models}/{arch}-tokens.txt', 'w') as file:
+    file.writelines(' '.join(map(str, row)) + '\n' for row in rows)
+
+
+def transformers_logits():
+    out = []
+    with torch.no_grad():
+        for row in rows:
+            ids = torch.tensor([row], device=dev)
+            out.append(model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False).logits[0].float().cpu())
+    return torch.stack(out)
+
+
+def report(name, logits):
+    error = ((logits - exact).norm() / exact.norm()).item()
+    each = ((logits - exact).norm(dim=1) / exact.norm(dim=1)).max().item()
+    probability = (logits.softmax(1) - exact.softmax(1)).abs().max().item()
+    print(f'{which} {name:28s} relative logit error {error:.2e} (worst row {each:.2e}), largest probability difference {probability:.2e}', flush=True)
+
+
+exact = transformers_logits()
+print('# logits of f32, first rows', exact[:3].tolist())
+for dtype in (torch.bfloat16, torch.float16):
+    model = model.to(dtype)
+    report(f'transformers {str(dtype)[6:]} eager', transformers_logits())
+    if dtype == torch.bfloat16:
+        model.set_attn_implementation('sdpa')
+        if not gemma:
+            report('transformers bfloat16 sdpa', transformers_logits())
+        model.set_attn_implementation('eager')
+del model
+torch.cuda.empty_cache()
+for compute, weights in (('bf16', 'resident'), ('f16', 'resident'), ('bf16', 'streamed'), ('fp8', 'resident')):
+    done = subprocess.run([prefill, base, lora, head, compute, weights, '8192', f'@{models}/{arch}-tokens.txt'], capture_output=True, text=True)
+    if done.returncode:
+        print(f'{which} {compute} {weights} failed: {done.stderr}')
+        continue
+    report(f'pairscore {compute} {weights}', torch.tensor([[float(x) for x in line.split()] for line in done.stdout.splitlines()]))

@@ -1,0 +1,116 @@
+// What needs no GPU: the block formats against ggml, the packing of rows.
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "engine/cuda/packing.h"
+#include "kernels/rows.h"
+#include "kernels/weight.h"
+#include "quantized.h"
+
+using namespace pairscore;
+using namespace pairscore::test;
+
+namespace {
+
+TEST("every block format gives ggml's numbers bit for bit") {
+  for (const QuantizedType & type : kQuantizedTypes) {
+    const int64_t rows = 40, columns = 1024;
+    const std::vector<uint8_t> blocks = random_blocks(type, rows, columns);
+    std::vector<float> values(static_cast<size_t>(rows * columns));
+    expand_weight_reference({blocks.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32}, values.data());
+    expect(values == ggml_values(type, blocks, rows * columns), ggml_type_name(type.type));
+  }
+}
+
+TEST("block formats give ggml's numbers on random bytes, negative and subnormal scales included") {
+  for (const QuantizedType & type : kQuantizedTypes) {
+    if (type.type == GGML_TYPE_F16 || type.type == GGML_TYPE_BF16 || type.type == GGML_TYPE_F32) continue;
+    const int64_t columns = 1024;
+    std::vector<uint8_t> blocks(ggml_row_size(type.type, columns));
+    for (int round = 0; round < 200; round++) {
+      for (uint8_t & byte : blocks) byte = static_cast<uint8_t>(random_int(0, 255));
+      std::vector<float> values(columns);
+      expand_weight_reference({blocks.data(), type.quant, 1, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32}, values.data());
+      const std::vector<float> expected = ggml_values(type, blocks, columns);
+      for (size_t i = 0; i < expected.size(); i++) expect(values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i])), ggml_type_name(type.type));
+    }
+  }
+}
+
+TEST("rows of interleaved heads each find a place of their own") {
+  std::set<int64_t> places;
+  for (int64_t row = 0; row < 256; row++) places.insert(expanded_row(row, 64));
+  expect(places.size() == 256 && *places.rbegin() == 255, "two rows share a place");
+  expect(expanded_row(64, 64) == 64 && expanded_row(65, 64) == 96 && expanded_row(66, 64) == 65, "pairs do not become halves");
+}
+
+TEST("e4m3 rounds to nearest, ties to even, and saturates") {
+  expect(e4m3_reference(17.f) == 16.f && e4m3_reference(19.f) == 20.f, "ties");
+  expect(e4m3_reference(1000.f) == 448.f && e4m3_reference(-1e9f) == -448.f, "saturation");
+  expect(e4m3_reference(0.001f) == 0.001953125f, "the smallest value");
+}
+
+TEST("every row is in one batch, within both limits, and few batches are not full") {
+  for (int round = 0; round < 200; round++) {
+    std::vector<int32_t> offsets = {0};
+    const int rows = random_int(1, 300), limit = 1000, most_rows = round % 3 ? 1000 : 10;
+    for (int row = 0; row < rows; row++) offsets.push_back(offsets.back() + random_int(1, 200));
+    const std::vector<RowList> batches = share_rows({offsets.data(), offsets.size()}, {limit, most_rows});
+    std::vector<int> seen(static_cast<size_t>(rows));
+    int spare = 0;
+    for (const RowList & batch : batches) {
+      int tokens = 0;
+      for (int32_t row : batch) {
+        seen[static_cast<size_t>(row)]++;
+        tokens += offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
+      }
+      expect(tokens <= limit && static_cast<int>(batch.size()) <= most_rows, "a batch over its limits");
+      spare += tokens < limit - 50;
+    }
+    for (int count : seen) expect(count == 1, "a row in " + std::to_string(count) + " batches");
+    if (most_rows > 100) expect(spare <= 2, std::to_string(spare) + " batches were left with room");
+  }
+}
+
+TEST("no rows make no batch, and a row longer than the limit goes alone") {
+  const std::vector<int32_t> none = {0}, long_row = {0, 5, 25, 30};
+  expect(share_rows({none.data(), 1}, {10, 10}).empty(), "a batch of nothing");
+  const std::vector<RowList> batches = share_rows({long_row.data(), 4}, {10, 10});
+  expect(batches.size() == 2 && batches[0] == RowList{1} && batches[1].size() == 2, "another sharing");
+}
+
+TEST("a packing covers every token once, stays inside its bound and puts the longest walks first") {
+  for (int round = 0; round < 300; round++) {
+    std::vector<int32_t> offsets = {0};
+    const int rows = random_int(1, 20);
+    for (int row = 0; row < rows; row++) offsets.push_back(offsets.back() + random_int(1, round % 2 ? 4 : 300));
+    std::vector<int32_t> tokens(static_cast<size_t>(offsets.back()), 7), run(static_cast<size_t>(largest_packing({offsets.back(), rows}, 64)), -1);
+    RowList list(static_cast<size_t>(rows));
+    std::iota(list.begin(), list.end(), 0);
+    std::shuffle(list.begin(), list.end(), random_bits());
+    const Packing packing = pack_rows({tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}, list, 64, run.data());
+    expect(packing.size() <= static_cast<int64_t>(run.size()), "a packing larger than its bound");
+    std::vector<int> seen(static_cast<size_t>(packing.tokens));
+    const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at());
+    for (int t = 0; t < packing.tiles; t++) {
+      if (t) expect(tiles[t].q_position + tiles[t].q_count <= tiles[t - 1].q_position + tiles[t - 1].q_count, "a longer walk after a shorter one");
+      for (int i = 0; i < tiles[t].q_count; i++) {
+        expect(run[static_cast<size_t>(packing.positions_at() + tiles[t].q_row + i)] == tiles[t].q_position + i, "a position");
+        expect(tiles[t].kv_row + tiles[t].q_position == tiles[t].q_row, "a sequence's start");
+        seen[static_cast<size_t>(tiles[t].q_row + i)]++;
+      }
+    }
+    for (int count : seen) expect(count == 1, "a token covered " + std::to_string(count) + " times");
+    int32_t end = 0;
+    for (int place = 0; place < packing.rows; place++) {
+      const size_t row = static_cast<size_t>(list[static_cast<size_t>(place)]);
+      end += offsets[row + 1] - offsets[row];
+      expect(run[static_cast<size_t>(packing.last_at() + place)] == end - 1, "a last token");
+    }
+  }
+}
+
+}  // namespace
+
+int main(int argc, char ** argv) { return run_tests(argc, argv); }
