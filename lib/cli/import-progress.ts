@@ -1,20 +1,27 @@
 import type { ImportProgress } from '../import/import-model';
 
-const INTERVAL_MS = 200;
+const LINE_MS = 200;
+const PLAIN_MS = 10_000;
 
-/** One line that rewrites itself: bytes, speed, time left, tensor. */
+/** Bytes, speed, time left, tensor: one line that rewrites itself, or a plain line now and then where no terminal is. */
 export function progressLine(stream: NodeJS.WriteStream, started: number): (progress: ImportProgress) => void {
-  let shown = 0;
-  return ({ doneBytes, totalBytes, tensor }) => {
+  let shown = started;
+  return (progress) => {
     const now = Date.now();
-    const isLast = doneBytes >= totalBytes;
-    if (now - shown < INTERVAL_MS && !isLast) return;
+    const isLast = stream.isTTY && progress.doneBytes >= progress.totalBytes;
+    if (now - shown < (stream.isTTY ? LINE_MS : PLAIN_MS) && !isLast) return;
     shown = now;
-    const seconds = Math.max((now - started) / 1000, 1e-3);
-    const left = (totalBytes - doneBytes) / (doneBytes / seconds);
-    const text = `${megabytes(doneBytes)} of ${megabytes(totalBytes)} MB, ${megabytes(doneBytes / seconds)} MB/s, ${Math.round(left)} s left  ${tensor}`;
-    stream.write(`\r${text.slice(0, Math.max(20, stream.columns - 1))}\x1b[K${isLast ? '\n' : ''}`);
+    const text = textOf(progress, Math.max((now - started) / 1000, 1e-3));
+    stream.write(
+      stream.isTTY ? `\r${text.slice(0, Math.max(20, stream.columns - 1))}\x1b[K${isLast ? '\n' : ''}` : `${text}\n`,
+    );
   };
+}
+
+function textOf({ doneBytes, totalBytes, tensor }: ImportProgress, seconds: number): string {
+  const speed = doneBytes / seconds;
+  const left = Math.round((totalBytes - doneBytes) / speed);
+  return `${megabytes(doneBytes)} of ${megabytes(totalBytes)} MB, ${megabytes(speed)} MB/s, ${left} s left  ${tensor}`;
 }
 
 function megabytes(bytes: number): string {

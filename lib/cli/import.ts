@@ -57,8 +57,7 @@ function addModelFlags(command: Command): Command {
 
 export async function runImport(flags: ImportFlags, signal: AbortSignal): Promise<void> {
   const options = await optionsOf(flags);
-  const isShown = flags.quiet !== true && process.stderr.isTTY;
-  const onProgress = isShown ? progressLine(process.stderr, Date.now()) : () => undefined;
+  const onProgress = flags.quiet === true ? () => undefined : progressLine(process.stderr, Date.now());
   const report = await importModel(options, { signal, onProgress });
   const check = flags.check === true && report.written ? await checkModel(options.out, options.threads) : null;
   if (flags.json === true) {

@@ -80,18 +80,16 @@ async function fourBit(store: TensorStore, { tensor, state, consumed }: FourBitP
   const nested = facts.nested === null ? null : await nestedParts(store, tensor.name, consumed);
   if (code.length !== 16 || elementCount(absmaxTensor.shape) !== blocks)
     throw refuse(store, `Expected 16 codes and ${blocks} scales of ${tensor.name}`);
+  const byteLength = count * dtypeSize(facts.dtype);
   let scales: Promise<Float32Array> | null = null;
   const read = async (offset: number, length: number): Promise<Buffer> => {
     scales ??= readScales(store, absmaxTensor, facts, nested);
-    return unpack({ tensor, facts, code, scales: await scales }, offset, length);
+    const bytes = await unpack({ tensor, facts, code, scales: await scales }, offset, length);
+    // Tensors are read from end to end: the scales of all of them together would be no small thing.
+    if (offset + length === byteLength) scales = null;
+    return bytes;
   };
-  return {
-    name: tensor.name,
-    dtype: facts.dtype,
-    shape: facts.shape,
-    byteLength: count * dtypeSize(facts.dtype),
-    read,
-  };
+  return { name: tensor.name, dtype: facts.dtype, shape: facts.shape, byteLength, read };
 }
 
 function readState(store: TensorStore, json: JsonObject): FourBitState {

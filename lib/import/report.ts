@@ -84,13 +84,21 @@ export function reportOf(plan: ImportPlan, native: string): ImportReport {
       native,
     },
     notes: plan.notes,
-    keys: [...base.fates, ...plan.adapters.flatMap(({ value }) => value.fates)],
+    keys: [...baseFates(plan), ...plan.adapters.flatMap(({ value }) => value.fates)],
   };
 }
 
 /** Whether an adapter file is written: not where it is merged into the base, nor where there is none. */
 export function hasAdapter(plan: Pick<ImportPlan, 'options' | 'pairs'>): boolean {
   return !plan.options.merge && plan.pairs.length > 0;
+}
+
+/** A head in the base folder gives way to the adapters'. */
+function baseFates({ base, adapters }: ImportPlan): readonly KeyFate[] {
+  if (adapters.every(({ value }) => value.head === null)) return base.fates;
+  return base.fates.map((fate) =>
+    fate.fate === 'head' ? { ...fate, fate: 'ignored', detail: 'the adapter has a head of its own' } : fate,
+  );
 }
 
 function distinct<T>(values: readonly T[]): readonly T[] {
