@@ -38,10 +38,10 @@ function assertSanitized(addon) {
 
 /**
  * Memory that our code, or llama.cpp for it, asked for: frames name the source file, or no symbol but the addon.
- * What node keeps for an external value goes with its collection, which does not happen at exit.
+ * V8's own heap, and what node keeps for an external value until it is collected, is not given back by an exit.
  */
 function isOurs(block) {
-  if (/#1 \S+ in napi_create_external /.test(block)) return false;
+  if (/#1 \S+ in (v8::|node::|napi_create_external )/.test(block)) return false;
   return [join(root, 'native/'), '/llama.cpp', 'pairscore.node'].some((name) => block.includes(name));
 }
 
@@ -61,7 +61,8 @@ function findings() {
 assertSanitized(await build('sanitize'));
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
-const files = findTests({ gpu: false, filters: ['test/native/'] });
+// Not the doors: they run the TypeScript compiler, whose thousands of unfreed blocks take minutes to name.
+const files = findTests({ gpu: false, filters: ['test/native/'] }).filter((name) => !name.endsWith('doors.test.ts'));
 const status = runTests(files, { env: environment });
 const found = findings();
 for (const finding of found) console.error(finding);

@@ -16,6 +16,7 @@ import { overNative } from '../../lib/tokens/native-tokenizer';
 import { headIds, tailIds, type PartialContext } from '../../lib/tokens/partial';
 import { openRowTokenizer } from '../../lib/tokens/row-tokenizer';
 import type { TextTokenizer } from '../../lib/tokens/text-tokenizer';
+import { assertCutsAtBoundaries } from '../fixtures/cut-property';
 import { readJson } from '../fixtures/read-json';
 import { writeVocabularyGguf } from '../fixtures/vocabulary-gguf';
 
@@ -70,6 +71,10 @@ for (const { name, special } of real) {
       const parsed = await parsing.encode(specialTexts);
       assert.ok(parsed.every((list) => list.length === 1));
       assert.ok(ids.every((list, i) => list.length > 1 && !list.includes(parsed[i]?.[0] ?? -1)));
+    });
+
+    test('gives the same ids to a text that is cut at any boundary', async () => {
+      await assertCutsAtBoundaries(overNative(native, 'parse'), parsing.facts.boundaries, 5000);
     });
 
     const units = ['a', ' ', '\n', '-', '=-', 'ACGT', '\u4f60\u597d', '<eos>', '<|eot_id|>', '\u{1f34d}', 'a b', '7'];
