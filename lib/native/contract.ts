@@ -91,6 +91,15 @@ export interface NativeTokenizer {
   close(): Promise<void>;
 }
 
+/** Rows of a tensor and the type they are to become. */
+export interface RowsSpec {
+  /** ggml's name of the type of the rows that come in: 'f32', 'bf16', 'q4_K'. */
+  readonly from: string;
+  readonly to: string;
+  readonly columns: number;
+  readonly threads: number;
+}
+
 export interface DeviceInfo {
   /** 'cpu' or 'cuda:N'. */
   readonly device: string;
@@ -115,4 +124,9 @@ export interface NativeAddon {
   buildInfo(): BuildInfo;
   openEngine(spec: EngineSpec): Promise<NativeEngine>;
   openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer>;
+  /**
+   * Whole rows (rows, columns) in another type, by ggml's own quantisers. b (rows, rank) x a (rank, columns) is added
+   * first; both are empty where nothing is.
+   */
+  convertRows(spec: RowsSpec, rows: Uint8Array, a: Float32Array, b: Float32Array): Promise<Uint8Array>;
 }

@@ -7,6 +7,7 @@ import type {
   EngineSpec,
   NativeEngine,
   NativeTokenizer,
+  RowsSpec,
   TokenLists,
   TokenizerSpec,
 } from './contract';
@@ -25,6 +26,17 @@ export async function openEngine(spec: EngineSpec): Promise<NativeEngine> {
 export async function openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer> {
   const addon = loadAddon();
   return new Tokenizer(await typed(() => addon.openTokenizer(spec)));
+}
+
+/** The (rank, columns) and (rows, rank) factors of a product to be added to rows; empty for none. */
+export interface Factors {
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+}
+
+export async function convertRows(spec: RowsSpec, rows: Uint8Array, factors: Factors): Promise<Uint8Array> {
+  const addon = loadAddon();
+  return typed(() => addon.convertRows(spec, rows, factors.a, factors.b));
 }
 
 class Engine implements NativeEngine {

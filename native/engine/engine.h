@@ -77,6 +77,17 @@ class Tokenizer {
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::string & base_path, int32_t threads);
 
+struct RowsSpec {
+  std::string from;  // ggml's name of the type of the rows that come in
+  std::string to;    // and of those that go out
+  int64_t columns;
+  int32_t threads;
+};
+
+// rows: whole rows (rows, columns) of type `from`, to which b (rows, rank) x a (rank, columns) is added; both are empty
+// where nothing is. By ggml's own quantisers. Throws Error: usage, model_values.
+std::vector<uint8_t> convert_rows(const RowsSpec & spec, View<uint8_t> rows, View<float> a, View<float> b);
+
 struct DeviceInfo {
   std::string device;
   std::string name;
