@@ -18,17 +18,19 @@ function runtimes() {
   });
 }
 
-const environment = {
-  LD_PRELOAD: runtimes().join(' '),
-  // node-gyp-build looks for the addon here.
-  PAIRSCORE_PREBUILD: folder,
-  // For tests that measure time or memory: they have nothing to say about this binary.
-  PAIRSCORE_SANITIZED: '1',
-  // An error ends its process, which fails its test. A leak does not: node has some of its own.
-  ASAN_OPTIONS: `detect_leaks=1:abort_on_error=1:log_path=${reports}/address`,
-  LSAN_OPTIONS: 'exitcode=0',
-  UBSAN_OPTIONS: `print_stacktrace=1:halt_on_error=1:abort_on_error=1:suppressions=${suppressions}`,
-};
+/** What the test processes run under. An error ends its process, which fails its test; a leak is only reported. */
+function environment(detectLeaks) {
+  return {
+    LD_PRELOAD: runtimes().join(' '),
+    // node-gyp-build looks for the addon here.
+    PAIRSCORE_PREBUILD: folder,
+    // For tests that measure time or memory: they have nothing to say about this binary.
+    PAIRSCORE_SANITIZED: '1',
+    ASAN_OPTIONS: `detect_leaks=${detectLeaks}:abort_on_error=1:log_path=${reports}/address`,
+    LSAN_OPTIONS: 'exitcode=0',
+    UBSAN_OPTIONS: `print_stacktrace=1:halt_on_error=1:abort_on_error=1:suppressions=${suppressions}`,
+  };
+}
 
 /** Without the preloaded runtime a sanitized addon refuses to load: so the tests do run on one. */
 function assertSanitized(addon) {
@@ -46,7 +48,7 @@ function isOurs(block) {
 }
 
 function isLeakReport(report) {
-  return report.includes('LeakSanitizer');
+  return report.includes('ERROR: LeakSanitizer: detected memory leaks');
 }
 
 /** @returns the parts of the reports that count */
@@ -61,10 +63,14 @@ function findings() {
 assertSanitized(await build('sanitize'));
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
-// Not the doors: they run the TypeScript compiler, whose thousands of unfreed blocks take minutes to name.
+// Not the doors: they run the TypeScript compiler.
 const files = findTests({ gpu: false, filters: ['test/native/'] }).filter((name) => !name.endsWith('doors.test.ts'));
-const status = runTests(files, { env: environment });
+// Leaks are looked for where engines are closed before the process ends: LeakSanitizer itself crashes on threads that
+// are just going away, as they do where a test exits in the middle of work.
+const ofLives = files.filter((name) => name.includes('/scorer'));
+const ofCalls = files.filter((name) => !ofLives.includes(name));
+const statuses = [runTests(ofCalls, { env: environment(1) }), runTests(ofLives, { env: environment(0) })];
 const found = findings();
 for (const finding of found) console.error(finding);
 console.log(`sanitize: ${found.length} findings in the reports of AddressSanitizer and LeakSanitizer`);
-process.exitCode = status !== 0 || found.length > 0 ? 1 : 0;
+process.exitCode = statuses.some((status) => status !== 0) || found.length > 0 ? 1 : 0;

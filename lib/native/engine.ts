@@ -14,7 +14,8 @@ import type {
 import { loadAddon } from './load';
 
 export function buildInfo(): BuildInfo {
-  return loadAddon().buildInfo();
+  const addon = loadAddon();
+  return typedNow(() => addon.buildInfo());
 }
 
 export async function openEngine(spec: EngineSpec): Promise<NativeEngine> {
@@ -42,7 +43,7 @@ class Engine implements NativeEngine {
   constructor(private readonly native: NativeEngine) {}
 
   info(): EngineInfo {
-    return this.native.info();
+    return typedNow(() => this.native.info());
   }
 
   score(tokens: Int32Array, offsets: Int32Array): Promise<Float32Array> {
@@ -70,7 +71,19 @@ async function typed<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof PairscoreError || !hasErrorCode(error)) throw error;
-    throw new PairscoreError(error.code, error.message, { cause: error });
+    throw asPairscoreError(error);
   }
+}
+
+function typedNow<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw asPairscoreError(error);
+  }
+}
+
+function asPairscoreError(error: unknown): unknown {
+  if (error instanceof PairscoreError || !hasErrorCode(error)) return error;
+  return new PairscoreError(error.code, error.message, { cause: error });
 }

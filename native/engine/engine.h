@@ -26,11 +26,14 @@ struct EngineSpec {
   int32_t max_sequence_tokens;
   int32_t max_batch_sequences;
   bool attention_soft_cap;
+  std::string compute;  // "auto", "bf16", "f16", "fp8", or "ggml": libllama's engine on any device
+  std::string weights;  // "auto", "resident" or "streamed": how the CUDA engine keeps them
 };
 
 struct EngineInfo {
   std::string architecture;
   std::string quantization;
+  std::string compute;  // "ggml", "bf16", "f16" or "fp8"
   std::string device;
   std::string device_name;
   int32_t hidden_size;

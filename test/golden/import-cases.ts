@@ -72,6 +72,8 @@ export function optionsFor(base: string, out: string, changes: Partial<ImportOpt
     labels: null,
     truncation: 'right',
     attentionSoftCap: true,
+    compute: 'auto',
+    weights: 'auto',
     dryRun: false,
     ...changes,
   };
@@ -94,6 +96,8 @@ export async function scoreFolder(folder: string, rows: Cases['rows']): Promise<
     maxSequenceTokens: 128,
     maxBatchSequences: 8,
     attentionSoftCap: spec.attentionSoftCap,
+    compute: 'auto',
+    weights: 'auto',
   });
   try {
     const offsets = [0];
