@@ -72,8 +72,6 @@ export function optionsFor(base: string, out: string, changes: Partial<ImportOpt
     labels: null,
     truncation: 'right',
     attentionSoftCap: true,
-    compute: 'auto',
-    weights: 'auto',
     dryRun: false,
     ...changes,
   };
