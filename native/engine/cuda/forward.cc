@@ -12,6 +12,7 @@ namespace pairscore {
 namespace {
 
 constexpr int64_t kRowMultiple = 16;  // e4m3 products want it
+constexpr int kTrialPasses = 4;        // of all layers
 constexpr double kTrialTokens = 0.9;   // share of a full batch that serves for trials
 constexpr int64_t kScaleStride = 4;   // floats: cuBLASLt refuses scales that are not 16-byte aligned
 
@@ -81,7 +82,9 @@ void Forward::enqueue(const DeviceBatch & batch) {
   if (!tried_ && batch.packing.tokens >= kTrialTokens * spec_.limits.tokens) {
     tried_ = true;
     run(batch);  // brings the candidates
-    for (int candidate = 0; products_.start_trial(candidate); candidate++) run(batch);
+    products_.start_trials();
+    for (int pass = 0; pass < kTrialPasses; pass++) run(batch);
+    products_.finish_trials();
   }
   run(batch);
 }

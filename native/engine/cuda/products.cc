@@ -87,40 +87,37 @@ void Products::run(const Product & product) {
   auto known = choices_.find(key);
   if (known == choices_.end()) known = choices_.emplace(key, find(product, call)).first;
   Choice & choice = known->second;
-  const bool tried = trial_ >= 0 && static_cast<size_t>(trial_) < choice.milliseconds.size();
+  const bool tried = trying_ && !choice.settled;
+  const size_t candidate = tried ? choice.calls++ % choice.candidates.size() : choice.best;
   if (tried) {
     trials_.push_back(std::make_unique<Trial>());
     trials_.back()->choice = &choice;
+    trials_.back()->candidate = candidate;
     trials_.back()->start.record(stream_);
   }
   // An algorithm may serve its group's first shape and not this one: cuBLASLt then chooses by itself.
-  if (multiply(call, &choice.candidates[tried ? static_cast<size_t>(trial_) : choice.best]) != CUBLAS_STATUS_SUCCESS) {
-    check_lt(multiply(call, nullptr), "multiplying " + shape_text(product));
-  }
+  if (multiply(call, &choice.candidates[candidate]) != CUBLAS_STATUS_SUCCESS) check_lt(multiply(call, nullptr), "multiplying " + shape_text(product));
   if (tried) trials_.back()->stop.record(stream_);
 }
 
-bool Products::start_trial(int candidate) {
-  collect_trials();
-  trial_ = candidate;
-  bool more = candidate == 0;
-  for (const auto & [key, choice] : choices_) more = more || static_cast<size_t>(candidate) < choice.milliseconds.size();
-  if (more) return true;
-  trial_ = -1;
-  for (auto & [key, choice] : choices_) {
-    std::vector<float> & times = choice.milliseconds;
-    if (!times.empty()) choice.best = static_cast<size_t>(std::min_element(times.begin(), times.end()) - times.begin());
-    times.clear();
-  }
-  return false;
-}
+void Products::start_trials() { trying_ = true; }
 
-void Products::collect_trials() {
+void Products::finish_trials() {
+  trying_ = false;
+  std::map<std::pair<Choice *, size_t>, std::vector<float>> times;
   for (const std::unique_ptr<Trial> & trial : trials_) {
     trial->stop.wait();
-    trial->choice->milliseconds[static_cast<size_t>(trial_)] += trial->stop.since(trial->start);
+    times[{trial->choice, trial->candidate}].push_back(trial->stop.since(trial->start));
   }
   trials_.clear();
+  std::map<Choice *, float> best;
+  for (auto & [of, each] : times) {
+    std::sort(each.begin(), each.end());
+    const float median = each[each.size() / 2];
+    const auto known = best.find(of.first);
+    if (known == best.end() || median < known->second) best[of.first] = median, of.first->best = of.second;
+    of.first->settled = true;
+  }
 }
 
 float Products::time(Call & call, const cublasLtMatmulAlgo_t & algorithm, int repeats) {
@@ -163,7 +160,7 @@ Products::Choice Products::find(const Product & product, Call & call) {
   for (const auto & [best, i] : times) {
     if (best <= kTrialMargin * times[0].first) choice.candidates.push_back(results[static_cast<size_t>(i)].algo);
   }
-  if (product.rows >= kTrialRows && choice.candidates.size() > 1) choice.milliseconds.assign(choice.candidates.size(), 0.f);
+  choice.settled = product.rows < kTrialRows || choice.candidates.size() == 1;
   return choice;
 }
 
