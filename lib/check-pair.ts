@@ -13,7 +13,8 @@ export function checkPair(value: unknown): Pair {
   }
   const parts = new Map<string, unknown>(Object.entries(value));
   const unknown = [...parts.keys()].find((key) => !PARTS.some((part) => part === key));
-  if (unknown !== undefined) throw new PairscoreError('ERR_USAGE', `Expected ${PARTS.join(', ')} in the pair but received '${unknown}'`);
+  if (unknown !== undefined)
+    throw new PairscoreError('ERR_USAGE', `Expected ${PARTS.join(', ')} in the pair but received '${unknown}'`);
   const turns = (part: string): Turns => checkTurns(parts.get(part), part);
   return { prompt: turns('prompt'), responseA: turns('responseA'), responseB: turns('responseB') };
 }

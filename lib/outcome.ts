@@ -13,6 +13,7 @@ export interface ModelReport {
   readonly quantization: string;
   readonly devices: readonly string[];
   readonly deviceNames: readonly string[];
+  /** Of each of its engines on the CPU. */
   readonly threads: number;
   readonly maxLength: number;
   readonly maxBatchTokens: number;

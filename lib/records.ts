@@ -1,6 +1,8 @@
 /** Rows of a file -> the texts that each model reads, and the rows that some model's parser refuses. */
 
 import { mapInSlices } from './batches/slices';
+import { columnOfPart } from './csv/columns';
+import { inputFault } from './csv/fault';
 import { PairscoreError } from './errors';
 import type { ModelSpec } from './model/spec';
 import type { BadRow, BadRowPolicy } from './outcome';
@@ -33,7 +35,7 @@ export async function parseRecords(
   };
   const parsed = await mapInSlices(records, parse, options.signal);
   const good = records.filter((_, i) => !(parsed[i] instanceof PairscoreError));
-  const texts = parsed.filter((result) => !(result instanceof PairscoreError));
+  const texts = parsed.flatMap((result) => (result instanceof PairscoreError ? [] : [result]));
   return {
     records: good,
     texts: specs.map((_, model) => texts.flatMap((byModel) => byModel[model] ?? [])),
@@ -57,9 +59,8 @@ function parseRecord(record: PairRecord, specs: readonly ModelSpec[]): readonly 
   } catch (error) {
     if (!(error instanceof PairscoreError)) throw error;
     const { column } = error.place;
-    const where = `Row ${record.row} (id ${record.id})${column === undefined ? '' : `, column ${column}`}`;
-    const place = { ...error.place, row: record.row, id: record.id };
-    return new PairscoreError(error.code, `${where}: ${error.message}`, { ...place, cause: error });
+    const place = { row: record.row, id: record.id, ...(column === undefined ? {} : { column: columnOfPart(column) }) };
+    return inputFault(error.code, error.message, { ...place, cause: error });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Works on several items of a source at once, and yields the results in the source's order. */
 
-import { aborted } from './ticket';
+import { aborted, watchAbort } from './abort';
 
 export interface LookAhead {
   /** Most items in work, the one to be yielded next included. */
@@ -33,7 +33,7 @@ export async function* mapAhead<T, R>(
         stop.promise,
       ]);
       if (next === HEAD) {
-        begun.shift();
+        void begun.shift();
         if (head) yield await head;
         continue;
       }
@@ -46,7 +46,7 @@ export async function* mapAhead<T, R>(
     const closing = drained ? undefined : iterator.return?.();
     // A generator that is still in its next() answers return() only after that: do not wait for a source that hangs.
     if (pulling === undefined) await closing;
-    else if (closing instanceof Promise) quietly(closing);
+    else if (closing instanceof Promise) void quietly(closing);
   }
 }
 
@@ -62,18 +62,15 @@ async function pull<T>(iterator: Iterator<T> | AsyncIterator<T>): Promise<Iterat
 
 /** A promise that rejects when the signal fires. */
 function abortion(signal: AbortSignal): { promise: Promise<never>; release: () => void } {
-  let release: () => void = () => undefined;
+  let release = (): void => undefined;
   const promise = new Promise<never>((_, reject) => {
-    const onAbort = (): void => reject(aborted(signal));
-    release = () => signal.removeEventListener('abort', onAbort);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
+    release = watchAbort(signal, () => reject(aborted(signal)));
   });
   return { promise: quietly(promise), release };
 }
 
 /** Keeps a rejection that nobody awaits from ending the process. */
 function quietly<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
+  void promise.catch(() => undefined);
   return promise;
 }

@@ -29,8 +29,10 @@ export interface LaneWork {
 interface LaneState {
   tokens: number;
   busySeconds: number;
-  /** Settles when the lane has nothing left to do; undefined while it is idle. */
-  working: Promise<void> | undefined;
+  /** Cleared in the same turn in which the lane finds nothing to do, so that no submit is missed in between. */
+  busy: boolean;
+  /** Settles when the lane has nothing left to do. */
+  working: Promise<void>;
 }
 
 export class Dispatcher {
@@ -40,7 +42,7 @@ export class Dispatcher {
 
   constructor(private readonly lanes: readonly Lane[]) {
     this.schedule = new Schedule(lanes);
-    this.states = lanes.map(() => ({ tokens: 0, busySeconds: 0, working: undefined }));
+    this.states = lanes.map(() => ({ tokens: 0, busySeconds: 0, busy: false, working: Promise.resolve() }));
   }
 
   /** Rows of a closed ticket are dropped. Throws ERR_CONFIG for a row that no batch can hold. */
@@ -53,13 +55,17 @@ export class Dispatcher {
     this.lanes.forEach((_, lane) => this.wake(lane));
   }
 
-  /** Work done so far, by device. */
+  /** Work done so far, by device; lanes that share a device count as one, busy for the mean of their times. */
   work(): readonly LaneWork[] {
-    return this.lanes.map((lane, index) => ({
-      device: lane.device,
-      tokens: this.states[index]?.tokens ?? 0,
-      busySeconds: this.states[index]?.busySeconds ?? 0,
-    }));
+    const devices = [...new Set(this.lanes.map(({ device }) => device))];
+    return devices.map((device) => {
+      const states = this.states.filter((_, lane) => this.lanes[lane]?.device === device);
+      return {
+        device,
+        tokens: states.reduce((sum, state) => sum + state.tokens, 0),
+        busySeconds: states.reduce((sum, state) => sum + state.busySeconds, 0) / states.length,
+      };
+    });
   }
 
   /** Fails what waits with ERR_CLOSED, and waits for the batches in flight. */
@@ -71,18 +77,18 @@ export class Dispatcher {
 
   private wake(lane: number): void {
     const state = this.states[lane];
-    if (state === undefined || state.working !== undefined) return;
-    state.working = this.drain(lane).finally(() => {
-      state.working = undefined;
-    });
+    if (state === undefined || state.busy) return;
+    state.busy = true;
+    state.working = this.drain(lane, state);
   }
 
-  private async drain(lane: number): Promise<void> {
+  private async drain(lane: number, state: LaneState): Promise<void> {
     for (;;) {
       const assignment = this.schedule.take(lane);
-      if (assignment === undefined) return;
+      if (assignment === undefined) break;
       await this.score(lane, assignment);
     }
+    state.busy = false;
   }
 
   /** Never rejects: an error belongs to the tickets of its batch. */

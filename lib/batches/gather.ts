@@ -2,7 +2,9 @@
 
 export class Gather<T> {
   private waiting: T[] = [];
-  private working: Promise<void> | undefined;
+  /** Cleared in the same turn in which nothing is left, so that no item is missed in between. */
+  private busy = false;
+  private working: Promise<void> = Promise.resolve();
 
   /** handle must not reject: what goes wrong belongs to the items. */
   constructor(
@@ -12,9 +14,9 @@ export class Gather<T> {
 
   add(item: T): void {
     this.waiting.push(item);
-    this.working ??= this.drain().finally(() => {
-      this.working = undefined;
-    });
+    if (this.busy) return;
+    this.busy = true;
+    this.working = this.drain();
   }
 
   /** Settles when everything added so far has been handled. */
@@ -27,6 +29,7 @@ export class Gather<T> {
     while (this.waiting.length > 0) {
       await this.handle(this.waiting.splice(0, this.most));
     }
+    this.busy = false;
   }
 }
 

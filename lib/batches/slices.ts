@@ -1,7 +1,7 @@
 /** Long synchronous work in slices of a few milliseconds, so that the event loop goes on. */
 
+import { throwIfAborted } from './abort';
 import { nextTurn } from './gather';
-import { throwIfAborted } from './ticket';
 
 const SLICE_MS = 3;
 

@@ -1,6 +1,6 @@
 /** One caller's sequences: collects their logits in the caller's order. The first error, or the signal, ends it. */
 
-import { PairscoreError } from '../errors';
+import { aborted, watchAbort } from './abort';
 
 export class Ticket {
   /** Logits by slot. Rejects with the first error; ERR_ABORTED where the signal fired. */
@@ -22,7 +22,7 @@ export class Ticket {
       this.reject = reject;
     });
     if (count === 0) this.settle();
-    else if (signal) this.watch(signal);
+    else if (signal) this.release = watchAbort(signal, () => this.fail(aborted(signal)));
   }
 
   /** False once nobody waits: rows of a closed ticket are dropped before they are scored. */
@@ -53,20 +53,4 @@ export class Ticket {
     this.open = false;
     this.release();
   }
-
-  private watch(signal: AbortSignal): void {
-    if (signal.aborted) return this.fail(aborted(signal));
-    const onAbort = (): void => this.fail(aborted(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-    this.release = () => signal.removeEventListener('abort', onAbort);
-  }
-}
-
-/** The signal's reason becomes the cause. */
-export function aborted(signal: AbortSignal): PairscoreError {
-  return new PairscoreError('ERR_ABORTED', 'The operation was aborted', { cause: signal.reason });
-}
-
-export function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw aborted(signal);
 }

@@ -1,11 +1,9 @@
-import { PairscoreError } from '../errors';
+import type { PairscoreError } from '../errors';
 import type { PairRecord } from '../pair';
 import { ID_COLUMN, INPUT_COLUMNS, PART_COLUMNS } from './columns';
+import { inputFault, shortened } from './fault';
 
-/** How much of a file's own text a message carries. */
-const SHOWN_ID = 60;
 const SHOWN_COLUMNS = 12;
-const SHOWN_NAME = 80;
 
 /** Where the columns that are read stand in a record. */
 interface Layout {
@@ -46,10 +44,9 @@ export function collectPairs(file: string): Collector {
     count: () => (layout === null ? -1 : records.length),
     columnName: (index) => layout?.header[index],
     finish: () => {
-      if (layout === null)
-        throw new PairscoreError('ERR_INPUT_EMPTY', 'Expected a header but received nothing', { file });
+      if (layout === null) throw inputFault('ERR_INPUT_EMPTY', 'Expected a header but received nothing', { file });
       if (records.length > 0) return records;
-      throw new PairscoreError('ERR_INPUT_EMPTY', 'Expected at least one row but received a header only', { file });
+      throw inputFault('ERR_INPUT_EMPTY', 'Expected at least one row but received a header only', { file });
     },
   };
 }
@@ -57,13 +54,13 @@ export function collectPairs(file: string): Collector {
 function layoutOf(header: readonly string[], file: string): Layout {
   for (const [index, column] of header.entries()) {
     if (header.indexOf(column) === index) continue;
-    const message = `Expected each column once but received '${column}' twice`;
-    throw new PairscoreError('ERR_INPUT_COLUMN', message, { file, column });
+    const message = `Expected each column once but received '${shortened(column)}' twice`;
+    throw inputFault('ERR_INPUT_COLUMN', message, { file, column });
   }
   for (const column of INPUT_COLUMNS) {
     if (header.includes(column)) continue;
     const message = `Expected the columns ${INPUT_COLUMNS.join(', ')} but received ${listed(header)}`;
-    throw new PairscoreError('ERR_INPUT_COLUMN', message, { file, column });
+    throw inputFault('ERR_INPUT_COLUMN', message, { file, column });
   }
   return {
     header,
@@ -81,11 +78,11 @@ function recordOf(
 ): PairRecord {
   if (cells.length !== layout.header.length) {
     const message = `Expected ${layout.header.length} columns but received ${cells.length}`;
-    throw new PairscoreError('ERR_INPUT_CSV', message, place);
+    throw inputFault('ERR_INPUT_CSV', message, place);
   }
   const id = cells[layout.id] ?? '';
   if (id === '') {
-    throw new PairscoreError('ERR_INPUT_ID', 'Expected an id but received an empty cell', {
+    throw inputFault('ERR_INPUT_ID', 'Expected an id but received an empty cell', {
       ...place,
       column: ID_COLUMN,
     });
@@ -103,12 +100,12 @@ function recordOf(
 
 function duplicateId(record: PairRecord, earlier: number, file: string): PairscoreError {
   const { id, row } = record;
-  const message = `Expected each id once but received '${id.slice(0, SHOWN_ID)}' in row ${earlier} and in row ${row}`;
-  return new PairscoreError('ERR_INPUT_ID', message, { file, row, column: ID_COLUMN, id });
+  const message = `Expected each id once but received '${shortened(id)}' in row ${earlier} too`;
+  return inputFault('ERR_INPUT_ID', message, { file, row, column: ID_COLUMN, id });
 }
 
 function listed(header: readonly string[]): string {
-  const names = header.slice(0, SHOWN_COLUMNS).map((name) => name.slice(0, SHOWN_NAME));
+  const names = header.slice(0, SHOWN_COLUMNS).map(shortened);
   const more = header.length - names.length;
   return names.join(', ') + (more > 0 ? ` and ${more} more` : '');
 }

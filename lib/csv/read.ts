@@ -4,6 +4,7 @@ import { CsvError, parse, type Parser } from 'csv-parse';
 import { hasErrorCode, PairscoreError, type ErrorPlace } from '../errors';
 import type { PairRecord } from '../pair';
 import { collectPairs, type Collector } from './collect';
+import { inputFault } from './fault';
 import { checkedUtf8 } from './utf8';
 
 /** A file of pairs, read and checked; its text cells are still as they stand in the file. */
@@ -55,7 +56,7 @@ function inputError(error: unknown, place: ErrorPlace, collector: Collector): un
   if (error instanceof CsvError) return csvError(error, place, collector);
   if (!(error instanceof Error && 'syscall' in error)) return error;
   const message = `Expected a readable file for the input but received ${error.message}`;
-  return new PairscoreError('ERR_INPUT_FILE', message, { ...place, cause: error });
+  return inputFault('ERR_INPUT_FILE', message, { ...place, cause: error });
 }
 
 const CSV_FAULTS: ReadonlyMap<string, string> = new Map([
@@ -69,7 +70,7 @@ function csvError(error: CsvError, place: ErrorPlace, collector: Collector): Pai
   const index: unknown = error['column'];
   const column = typeof index === 'number' ? collector.columnName(index) : undefined;
   const where = column === undefined ? place : { ...place, column };
-  return new PairscoreError('ERR_INPUT_CSV', message, { ...where, cause: error });
+  return inputFault('ERR_INPUT_CSV', message, { ...where, cause: error });
 }
 
 function aborted(cause: unknown): PairscoreError {

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import { PairscoreError, type ErrorPlace } from '../errors';
+import type { ErrorPlace, PairscoreError } from '../errors';
+import { inputFault } from './fault';
 
 /** A run of whole characters, and what is wrong behind it. */
 interface Checked {
@@ -88,5 +89,5 @@ function hex(bytes: Buffer): string {
 }
 
 function encodingError(received: string, place: ErrorPlace): PairscoreError {
-  return new PairscoreError('ERR_INPUT_ENCODING', `Expected UTF-8 text but received ${received}`, place);
+  return inputFault('ERR_INPUT_ENCODING', `Expected UTF-8 text but received ${received}`, place);
 }

@@ -16,7 +16,8 @@ export async function expectWritable(path: string): Promise<void> {
     throw outputError(path, 'a folder of that name');
   const isReplaced = mode === null || isRegular(mode);
   try {
-    await access(isReplaced ? dirname(await resolved(path)) : path, constants.W_OK);
+    // With the dot, a file in the place of the folder is refused too.
+    await access(isReplaced ? `${dirname(await resolved(path))}/.` : path, constants.W_OK);
   } catch (error) {
     throw outputError(path, error);
   }

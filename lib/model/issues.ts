@@ -40,7 +40,7 @@ function expected(issue: Issue): string {
 function received(issue: Issue): string {
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => `'${key}'`).join(', ');
   if (issue.input === undefined) return 'nothing';
-  const text = JSON.stringify(issue.input) ?? typeof issue.input;
+  const text = JSON.stringify(issue.input);
   return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }
 

@@ -48,7 +48,8 @@ bool FlagArgument(const Napi::CallbackInfo & info, size_t index) {
 }
 
 std::vector<int32_t> Int32Argument(const Napi::CallbackInfo & info, size_t index) {
-  const bool typed = info[index].IsTypedArray() && info[index].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
+  const bool typed =
+      info[index].IsTypedArray() && info[index].As<Napi::TypedArray>().TypedArrayType() == napi_int32_array;
   if (!typed) Refuse(info.Env(), ArgumentName(index) + " to be an Int32Array");
   const Napi::Int32Array array = info[index].As<Napi::Int32Array>();
   if (array.ElementLength() == 0) return {};

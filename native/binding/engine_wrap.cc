@@ -85,7 +85,8 @@ class OpenWorker final : public PromiseWorker {
 
 class ScoreWorker final : public PromiseWorker {
  public:
-  ScoreWorker(Napi::Env env, std::shared_ptr<EngineSeat> seat, std::vector<int32_t> tokens, std::vector<int32_t> offsets)
+  ScoreWorker(Napi::Env env, std::shared_ptr<EngineSeat> seat, std::vector<int32_t> tokens,
+              std::vector<int32_t> offsets)
       : PromiseWorker(env), seat_(std::move(seat)), tokens_(std::move(tokens)), offsets_(std::move(offsets)) {}
 
  protected:

@@ -54,7 +54,8 @@ void PromiseWorker::Reject(Napi::Env env) {
   const size_t frames = stack.find("\n    at ");
   error.Set("message", Napi::String::New(env, message_));
   error.Set("code", Napi::String::New(env, code_name(code_)));
-  error.Set("stack", Napi::String::New(env, "Error: " + message_ + (frames == std::string::npos ? "" : stack.substr(frames))));
+  error.Set("stack",
+            Napi::String::New(env, "Error: " + message_ + (frames == std::string::npos ? "" : stack.substr(frames))));
   deferred_.Reject(error);
 }
 

@@ -26,11 +26,8 @@ class NativeTokenizer : public Napi::ObjectWrap<NativeTokenizer> {
 
 class OpenWorker final : public PromiseWorker {
  public:
-  OpenWorker(const Napi::Object & spec, std::shared_ptr<TokenizerSeat> seat)
-      : PromiseWorker(spec.Env()),
-        base_path_(TextField(spec, "basePath")),
-        threads_(IntegerField(spec, "threads")),
-        seat_(std::move(seat)) {}
+  OpenWorker(Napi::Env env, std::string base_path, int32_t threads, std::shared_ptr<TokenizerSeat> seat)
+      : PromiseWorker(env), base_path_(std::move(base_path)), threads_(threads), seat_(std::move(seat)) {}
 
  protected:
   void Run() override { seat_->resource = open_tokenizer(base_path_, threads_); }
@@ -47,11 +44,8 @@ class OpenWorker final : public PromiseWorker {
 
 class TokenizeWorker final : public PromiseWorker {
  public:
-  TokenizeWorker(const Napi::CallbackInfo & info, std::shared_ptr<TokenizerSeat> seat)
-      : PromiseWorker(info.Env()),
-        texts_(TextsArgument(info, 0)),
-        parse_special_(FlagArgument(info, 1)),
-        seat_(std::move(seat)) {}
+  TokenizeWorker(Napi::Env env, std::vector<std::string> texts, bool parse_special, std::shared_ptr<TokenizerSeat> seat)
+      : PromiseWorker(env), texts_(std::move(texts)), parse_special_(parse_special), seat_(std::move(seat)) {}
 
  protected:
   void Run() override {
@@ -73,19 +67,24 @@ class TokenizeWorker final : public PromiseWorker {
 };
 
 NativeTokenizer::NativeTokenizer(const Napi::CallbackInfo & info) : Napi::ObjectWrap<NativeTokenizer>(info) {
-  if (!info[0].IsExternal()) throw MakeError(info.Env(), Code::usage, "Expected tokenizers to be opened by openTokenizer");
+  if (!info[0].IsExternal())
+    throw MakeError(info.Env(), Code::usage, "Expected tokenizers to be opened by openTokenizer");
   seat_ = *info[0].As<Napi::External<std::shared_ptr<TokenizerSeat>>>().Data();
 }
 
 Napi::Function NativeTokenizer::Constructor(Napi::Env env) {
-  return DefineClass(env, "NativeTokenizer",
-                     {InstanceMethod<&NativeTokenizer::Tokenize>("tokenize"), InstanceMethod<&NativeTokenizer::Close>("close")});
+  return DefineClass(
+      env, "NativeTokenizer",
+      {InstanceMethod<&NativeTokenizer::Tokenize>("tokenize"), InstanceMethod<&NativeTokenizer::Close>("close")});
 }
 
 // tokenize(texts: readonly string[], parseSpecial: boolean): Promise<TokenLists>
 Napi::Value NativeTokenizer::Tokenize(const Napi::CallbackInfo & info) {
   if (seat_->closed) throw MakeError(info.Env(), Code::closed, "Expected an open tokenizer but it is closed");
-  return seat_->queue->Submit(std::make_unique<TokenizeWorker>(info, seat_));
+  // Read before the worker exists: its promise could no longer be settled if an argument were refused.
+  std::vector<std::string> texts = TextsArgument(info, 0);
+  const bool parse_special = FlagArgument(info, 1);
+  return seat_->queue->Submit(std::make_unique<TokenizeWorker>(info.Env(), std::move(texts), parse_special, seat_));
 }
 
 // close(): Promise<void>
@@ -101,8 +100,10 @@ Napi::Function DefineTokenizer(Napi::Env env) { return NativeTokenizer::Construc
 // openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer>
 Napi::Value OpenTokenizer(const Napi::CallbackInfo & info) {
   const Napi::Object spec = ObjectArgument(info, 0);
+  std::string base_path = TextField(spec, "basePath");
+  const int32_t threads = IntegerField(spec, "threads");
   auto seat = std::make_shared<TokenizerSeat>(info.Env(), nullptr);
-  return seat->queue->Submit(std::make_unique<OpenWorker>(spec, seat));
+  return seat->queue->Submit(std::make_unique<OpenWorker>(info.Env(), std::move(base_path), threads, seat));
 }
 
 }  // namespace pairscore

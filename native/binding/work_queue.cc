@@ -4,9 +4,11 @@
 
 namespace pairscore {
 
-WorkQueue::WorkQueue(Napi::Env env, std::function<void()> on_teardown) : env_(env), on_teardown_(std::move(on_teardown)) {
+WorkQueue::WorkQueue(Napi::Env env, std::function<void()> on_teardown)
+    : env_(env), on_teardown_(std::move(on_teardown)) {
   const napi_value name = Napi::String::New(env, "pairscore");
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, OnSettle, &settle_);
+  const napi_status status =
+      napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, nullptr, this, OnSettle, &settle_);
   if (status != napi_ok) throw Error(Code::internal, "Expected a thread-safe function but Node-API refused one");
   // An idle queue must not keep the process alive.
   napi_unref_threadsafe_function(env, settle_);
@@ -81,7 +83,12 @@ void WorkQueue::OnSettle(napi_env env, napi_value, void * context, void * data) 
   }
   WorkQueue & queue = *static_cast<WorkQueue *>(context);
   if (--queue.in_flight_ == 0) napi_unref_threadsafe_function(env, queue.settle_);
-  worker->Settle(env);
+  try {
+    worker->Settle(env);
+  } catch (const Napi::Error &) {
+    // A worker thread that is being terminated runs no JavaScript any more: nobody can be told.
+    worker->Abandon();
+  }
 }
 
 }  // namespace pairscore

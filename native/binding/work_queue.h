@@ -35,7 +35,7 @@ class WorkQueue {
   napi_env env_;
   std::function<void()> on_teardown_;
   napi_threadsafe_function settle_ = nullptr;
-  size_t in_flight_ = 0;  // JavaScript thread only
+  size_t in_flight_ = 0;    // JavaScript thread only
   bool torn_down_ = false;  // JavaScript thread only
   std::mutex mutex_;
   std::condition_variable wake_;

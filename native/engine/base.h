@@ -14,6 +14,9 @@ struct BaseInfo {
   int32_t vocabulary_size;
 };
 
+// What must hold of a vocabulary alone. Returns its size, 0 where there is none.
+size_t check_vocabulary(const GgufFile & base);
+
 // Throws Error{model_mismatch} for an architecture that no engine has, Error{model_file} for missing or mistyped keys.
 BaseInfo check_base(const GgufFile & base);
 

@@ -22,7 +22,7 @@ struct EngineSpec {
   std::string head_path;
   std::string device;  // "cpu" or "cuda:N"
   int32_t threads;
-  int32_t max_batch_tokens;     // padding included
+  int32_t max_batch_tokens;  // padding included
   int32_t max_sequence_tokens;
   int32_t max_batch_sequences;
   bool attention_soft_cap;

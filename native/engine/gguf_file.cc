@@ -15,7 +15,8 @@ namespace {
 uint64_t regular_file_size(const std::string & path) {
   struct stat status;
   if (stat(path.c_str(), &status) != 0) {
-    throw Error(Code::model_file, "Expected a readable GGUF file at " + path + " but received: " + std::strerror(errno));
+    throw Error(Code::model_file,
+                "Expected a readable GGUF file at " + path + " but received: " + std::strerror(errno));
   }
   if (!S_ISREG(status.st_mode)) {
     throw Error(Code::model_file, "Expected a regular file at " + path);
@@ -124,7 +125,8 @@ std::vector<float> GgufFile::read_f32(const TensorInfo & tensor) const {
   std::ifstream file(path_, std::ios::binary);
   file.seekg(static_cast<std::streamoff>(tensor.offset));
   file.read(raw.data(), static_cast<std::streamsize>(raw.size()));
-  if (!file) throw Error(Code::model_file, "Expected to read tensor " + tensor.name + " of " + path_ + " but the read failed");
+  if (!file)
+    throw Error(Code::model_file, "Expected to read tensor " + tensor.name + " of " + path_ + " but the read failed");
 
   std::vector<float> values(static_cast<size_t>(tensor.elements()));
   if (tensor.type == GGML_TYPE_F32) {
@@ -133,8 +135,8 @@ std::vector<float> GgufFile::read_f32(const TensorInfo & tensor) const {
   }
   const ggml_type_traits * traits = ggml_get_type_traits(tensor.type);
   if (!traits->to_float) {
-    throw Error(Code::model_file, "Expected tensor " + tensor.name + " of " + path_ + " in a floating type but received " +
-                                      ggml_type_name(tensor.type));
+    throw Error(Code::model_file, "Expected tensor " + tensor.name + " of " + path_ +
+                                      " in a floating type but received " + ggml_type_name(tensor.type));
   }
   traits->to_float(raw.data(), values.data(), tensor.elements());
   return values;

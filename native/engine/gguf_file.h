@@ -15,7 +15,7 @@ namespace pairscore {
 struct TensorInfo {
   std::string name;
   ggml_type type;
-  int64_t ne[4];  // ggml order: ne[0] is the contiguous dimension
+  int64_t ne[4];    // ggml order: ne[0] is the contiguous dimension
   uint64_t offset;  // from the start of the file
   uint64_t bytes;
 

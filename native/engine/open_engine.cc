@@ -18,8 +18,9 @@ std::unique_ptr<Engine> open_engine(const EngineSpec & spec) {
   require_positive("maxSequenceTokens", spec.max_sequence_tokens);
   require_positive("maxBatchSequences", spec.max_batch_sequences);
   if (spec.max_sequence_tokens > spec.max_batch_tokens) {
-    throw Error(Code::usage, "Expected maxBatchTokens of at least maxSequenceTokens " + std::to_string(spec.max_sequence_tokens) +
-                                 " but received " + std::to_string(spec.max_batch_tokens));
+    throw Error(Code::usage, "Expected maxBatchTokens of at least maxSequenceTokens " +
+                                 std::to_string(spec.max_sequence_tokens) + " but received " +
+                                 std::to_string(spec.max_batch_tokens));
   }
   return open_llama_engine(spec);
 }

@@ -9,7 +9,8 @@ function untyped(target: object, method: string, ...values: readonly unknown[]):
   return (async () => {
     const call: unknown = Reflect.get(target, method);
     assert.ok(typeof call === 'function');
-    return Reflect.apply(call, target, values);
+    const answer: unknown = Reflect.apply(call, target, values);
+    return answer;
   })();
 }
 

@@ -32,13 +32,13 @@ QUIRKS = [
 
 
 def long_rows(rng):
-    """Replies of some hundred to some thousand tokens."""
-    for sentences in (40, 80, 120, 250, 500):
+    """Replies of some hundred tokens, and one that no model reads to its end."""
+    for sentences in (20, 40, 80, 320):
         record = corpus.row(rng)
         record['response_a'] = corpus.cell(rng, [corpus.reply(rng, 'en', sentences)])
         record['response_b'] = corpus.cell(rng, [corpus.reply(rng, 'en', max(1, sentences // 3))])
         yield record
-    yield {'prompt': '["repeat"]', 'response_a': json.dumps([' '.join(['x' * 900])]), 'response_b': json.dumps(['um um ' * 60])}
+    yield {'prompt': '["repeat"]', 'response_a': json.dumps([' '.join(['x' * 300])]), 'response_b': json.dumps(['um um ' * 30])}
 
 
 def test_rows():

@@ -23,10 +23,34 @@ struct ThreadpoolFree {
   void operator()(ggml_threadpool * pool) const { ggml_threadpool_free(pool); }
 };
 
-struct BatchFree {
-  void operator()(llama_batch * batch) const {
-    llama_batch_free(*batch);
-    delete batch;
+// The tokens of one call, in the arrays that llama_batch points at.
+struct Batch {
+  std::vector<llama_token> tokens;
+  std::vector<llama_pos> positions;
+  std::vector<int32_t> sequence_counts;
+  std::vector<llama_seq_id> sequences;
+  std::vector<llama_seq_id *> sequence_lists;
+  std::vector<int8_t> outputs;
+
+  void clear() {
+    tokens.clear();
+    positions.clear();
+    sequence_counts.clear();
+    sequences.clear();
+    outputs.clear();
+  }
+
+  llama_batch view() {
+    sequence_lists.clear();
+    for (llama_seq_id & sequence : sequences) sequence_lists.push_back(&sequence);
+    llama_batch batch = {};
+    batch.n_tokens = static_cast<int32_t>(tokens.size());
+    batch.token = tokens.data();
+    batch.pos = positions.data();
+    batch.n_seq_id = sequence_counts.data();
+    batch.seq_id = sequence_lists.data();
+    batch.logits = outputs.data();
+    return batch;
   }
 };
 
@@ -62,7 +86,7 @@ class LlamaEngine final : public Engine {
 
   const EngineSpec spec_;
   ggml_backend_dev_t device_;
-  EngineInfo info_;
+  EngineInfo info_{};
   std::unique_ptr<Head> head_;
   llama_model_ptr model_;
   llama_adapter_lora_ptr adapter_;
@@ -70,7 +94,7 @@ class LlamaEngine final : public Engine {
   // Declared after what it uses, so that it goes first.
   llama_context_ptr context_;
   Shape shape_;
-  std::unique_ptr<llama_batch, BatchFree> batch_;
+  Batch batch_;
   std::vector<float> hidden_;  // (rows, hidden): the final norm's output for each last token
   std::atomic<bool> cancelled_{false};
 };
@@ -90,8 +114,8 @@ LlamaEngine::LlamaEngine(const EngineSpec & spec) : spec_(spec) {
 
   ggml_threadpool_params params = ggml_threadpool_params_default(spec.threads);
   threads_.reset(ggml_threadpool_new(&params));
-  if (!threads_) throw Error(Code::internal, "Expected to start " + std::to_string(spec.threads) + " threads but could not");
-  batch_.reset(new llama_batch(llama_batch_init(spec.max_batch_tokens, 0, 1)));
+  if (!threads_)
+    throw Error(Code::internal, "Expected to start " + std::to_string(spec.threads) + " threads but could not");
 }
 
 void LlamaEngine::load_model(const BaseInfo & base) {
@@ -115,9 +139,12 @@ void LlamaEngine::load_model(const BaseInfo & base) {
   model_.reset(llama_model_load_from_file(spec_.base_path.c_str(), params));
   if (!model_) {
     const std::string reason = log.reason();
-    const bool values = reason.find("invalid data") != std::string::npos || reason.find("invalid float") != std::string::npos;
+    const bool values =
+        reason.find("invalid data") != std::string::npos || reason.find("invalid float") != std::string::npos;
     const bool memory = device_ && reason.find("alloc") != std::string::npos;
-    throw Error(values ? Code::model_values : memory ? Code::device_memory : Code::model_file,
+    throw Error(values   ? Code::model_values
+                : memory ? Code::device_memory
+                         : Code::model_file,
                 "Expected to load " + spec_.base_path + " on " + spec_.device + " but llama.cpp could not" + reason);
   }
 }
@@ -125,7 +152,9 @@ void LlamaEngine::load_model(const BaseInfo & base) {
 void LlamaEngine::load_adapter(const Adapter & adapter) {
   LogCapture log;
   adapter_.reset(llama_adapter_lora_init(model_.get(), spec_.adapter_path.c_str()));
-  if (!adapter_) throw Error(Code::model_mismatch, "Expected to load " + spec_.adapter_path + " but llama.cpp could not" + log.reason());
+  if (!adapter_)
+    throw Error(Code::model_mismatch,
+                "Expected to load " + spec_.adapter_path + " but llama.cpp could not" + log.reason());
   info_.adapter_matched = static_cast<int32_t>(adapter.pairs().size());
   info_.adapter_scale = adapter.pairs().front().scale;
 }
@@ -159,7 +188,9 @@ llama_context_params LlamaEngine::context_params(const Shape & shape) {
   params.kv_unified = false;  // unified computes attention across the packed sequences
   params.swa_full = false;
   params.no_perf = true;
-  params.cb_eval = [](ggml_tensor * node, bool ask, void * self) { return static_cast<LlamaEngine *>(self)->on_node(node, ask); };
+  params.cb_eval = [](ggml_tensor * node, bool ask, void * self) {
+    return static_cast<LlamaEngine *>(self)->on_node(node, ask);
+  };
   params.cb_eval_user_data = this;
   params.abort_callback = [](void * self) { return static_cast<LlamaEngine *>(self)->cancelled_.load(); };
   params.abort_callback_data = this;
@@ -177,7 +208,7 @@ void LlamaEngine::ensure_context(const Shape & needed) {
   context_.reset();
   context_.reset(llama_init_from_model(model_.get(), context_params(shape)));
   if (!context_) {
-    throw Error(device_ ? Code::device_memory : Code::internal,
+    throw Error(Code::device_memory,
                 "Expected memory on " + spec_.device + " for batches of " + std::to_string(spec_.max_batch_tokens) +
                     " tokens but llama.cpp could not get it (a smaller batch needs less)" + log.reason());
   }
@@ -187,7 +218,8 @@ void LlamaEngine::ensure_context(const Shape & needed) {
     llama_adapter_lora * adapters[] = {adapter_.get()};
     float scales[] = {1.0f};
     if (llama_set_adapters_lora(context_.get(), adapters, 1, scales) != 0) {
-      throw Error(Code::internal, "Expected to apply " + spec_.adapter_path + " but llama.cpp could not" + log.reason());
+      throw Error(Code::internal,
+                  "Expected to apply " + spec_.adapter_path + " but llama.cpp could not" + log.reason());
     }
   }
 }
@@ -195,17 +227,15 @@ void LlamaEngine::ensure_context(const Shape & needed) {
 // Streams of one ubatch must be of equal length. Rows are padded on the right: attention is causal, so that no token that
 // counts sees the padding.
 void LlamaEngine::fill_batch(View<int32_t> tokens, View<int32_t> offsets, int32_t width) {
-  llama_batch & batch = *batch_;
-  batch.n_tokens = 0;
+  batch_.clear();
   for (size_t row = 0; row + 1 < offsets.size; row++) {
     const int32_t length = offsets[row + 1] - offsets[row];
     for (int32_t i = 0; i < width; i++) {
-      const int32_t at = batch.n_tokens++;
-      batch.token[at] = tokens[static_cast<size_t>(offsets[row] + std::min(i, length - 1))];
-      batch.pos[at] = i;
-      batch.n_seq_id[at] = 1;
-      batch.seq_id[at][0] = static_cast<llama_seq_id>(row);
-      batch.logits[at] = i == length - 1;
+      batch_.tokens.push_back(tokens[static_cast<size_t>(offsets[row] + std::min(i, length - 1))]);
+      batch_.positions.push_back(i);
+      batch_.sequence_counts.push_back(1);
+      batch_.sequences.push_back(static_cast<llama_seq_id>(row));
+      batch_.outputs.push_back(i == length - 1);
     }
   }
 }
@@ -224,7 +254,7 @@ void LlamaEngine::decode(size_t rows) {
   LogCapture log;
   llama_memory_clear(llama_get_memory(context_.get()), false);
   hidden_.clear();
-  const int32_t status = llama_decode(context_.get(), *batch_);
+  const int32_t status = llama_decode(context_.get(), batch_.view());
   if (status == 0) llama_synchronize(context_.get());
   if (cancelled_) throw Error(Code::closed, "The engine was closed while it was scoring");
   if (status != 0) {
@@ -233,7 +263,8 @@ void LlamaEngine::decode(size_t rows) {
   }
   const size_t expected = rows * static_cast<size_t>(info_.hidden_size);
   if (hidden_.size() != expected) {
-    throw Error(Code::internal, "Expected " + std::to_string(expected) + " hidden values but received " + std::to_string(hidden_.size()));
+    throw Error(Code::internal, "Expected " + std::to_string(expected) + " hidden values but received " +
+                                    std::to_string(hidden_.size()));
   }
 }
 
@@ -242,8 +273,9 @@ std::vector<float> LlamaEngine::score(View<int32_t> tokens, View<int32_t> offset
   const size_t rows = offsets.size - 1;
   const int32_t width = longest_row(offsets);
   if (static_cast<int64_t>(width) * static_cast<int64_t>(rows) > spec_.max_batch_tokens) {
-    throw Error(Code::usage, "Expected a batch of at most " + std::to_string(spec_.max_batch_tokens) + " padded tokens but received " +
-                                 std::to_string(rows) + " rows of " + std::to_string(width));
+    throw Error(Code::usage, "Expected a batch of at most " + std::to_string(spec_.max_batch_tokens) +
+                                 " padded tokens but received " + std::to_string(rows) + " rows of " +
+                                 std::to_string(width));
   }
   ensure_context({static_cast<int32_t>(rows), round_up(width, kCellStep)});
   fill_batch(tokens, offsets, width);

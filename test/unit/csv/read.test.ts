@@ -93,7 +93,7 @@ test('a header with a column twice is refused', () =>
   }));
 
 test('an id that stands twice is named with both rows', () =>
-  refused(`${HEADER}1,p,a,b\n2,p,a,b\n1,p,a,b\n`, 'ERR_INPUT_ID', /'1' in row 1 and in row 3/, {
+  refused(`${HEADER}1,p,a,b\n2,p,a,b\n1,p,a,b\n`, 'ERR_INPUT_ID', /^Row 3 \(id 1\), column id: .*'1' in row 1 too$/, {
     row: 3,
     column: 'id',
     id: '1',
@@ -123,8 +123,8 @@ test('text behind a closing quote, and a quote inside an unquoted cell, are refu
 });
 
 test('a row with too few or too many columns is refused', async () => {
-  await refused(`${HEADER}1,p,a,b\n2,p,a\n`, 'ERR_INPUT_CSV', /^Expected 4 columns but received 3$/, { row: 2 });
-  await refused(`${HEADER}1,p,a,b,c\n`, 'ERR_INPUT_CSV', /^Expected 4 columns but received 5$/, { row: 1 });
+  await refused(`${HEADER}1,p,a,b\n2,p,a\n`, 'ERR_INPUT_CSV', /^Row 2: Expected 4 columns but received 3$/, { row: 2 });
+  await refused(`${HEADER}1,p,a,b,c\n`, 'ERR_INPUT_CSV', /^Row 1: Expected 4 columns but received 5$/, { row: 1 });
 });
 
 test('bytes that are no UTF-8 name the row and the byte', async () => {

@@ -1,0 +1,125 @@
+/** A model's tokenizer: rendered parts of rows in, final token ids out. */
+
+import { PairscoreError } from '../errors';
+import type { ModelSpec } from '../model/spec';
+import type { NativeTokenizer } from '../native/contract';
+import { openTokenizer } from '../native/engine';
+import { TokenizerCheck, type TextName } from './check';
+import { cutTokenizer } from './cut-tokenizer';
+import { openHfTokenizer, type HfTokenizer } from './hf-tokenizer';
+import { overNative } from './native-tokenizer';
+import type { SurroundingTokens } from './post-processor';
+import { checkRules, encodeRows, type Parts, type RowRules } from './rows';
+import type { TextTokenizer } from './text-tokenizer';
+
+export interface RowTokenizerOptions {
+  readonly spec: ModelSpec;
+  /** Threads of the native tokenizer. */
+  readonly threads: number;
+  readonly spreadMaxLength: boolean;
+  /** 'native' is checked against tokenizer.json on a sample; 'hf' uses tokenizer.json for everything. */
+  readonly tokenizer: 'native' | 'hf';
+}
+
+export interface RowTokenizer {
+  /**
+   * Final ids: special tokens, truncation, spreadMaxLength. Throws ERR_TOKENIZER_MISMATCH, and ERR_ABORTED between two
+   * calls of the tokenizer. nameOf: what a message calls the text of an index.
+   */
+  tokenize(rows: readonly Parts[], signal?: AbortSignal, nameOf?: TextName): Promise<readonly Int32Array[]>;
+  /** Waits for native calls in flight. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Rejects, holding nothing, with ERR_MODEL_MISMATCH where the manifest and the tokenizer's folder disagree. */
+export async function openRowTokenizer(options: RowTokenizerOptions): Promise<RowTokenizer> {
+  const { spec, threads } = options;
+  const rules = rulesOf(options);
+  checkRules(rules);
+  const native =
+    options.tokenizer === 'native' ? openTokenizer({ basePath: spec.base, threads }) : Promise.resolve(null);
+  const opened = await Promise.allSettled([openHfTokenizer(spec.tokenizer, spec.specialTokensInText), native]);
+  const [reference, found] = opened;
+  try {
+    if (reference.status === 'rejected') throw reference.reason;
+    if (found.status === 'rejected') throw found.reason;
+    checkSurrounding(spec, reference.value.facts.surrounding);
+    return new OpenRowTokenizer(rules, reference.value, found.value && toNative(found.value, spec));
+  } catch (error) {
+    if (reference.status === 'fulfilled') await reference.value.close();
+    if (found.status === 'fulfilled') await found.value?.close();
+    throw error;
+  }
+}
+
+interface Native {
+  readonly texts: TextTokenizer;
+  close(): Promise<void>;
+}
+
+function toNative(tokenizer: NativeTokenizer, spec: ModelSpec): Native {
+  return { texts: overNative(tokenizer, spec.specialTokensInText), close: () => tokenizer.close() };
+}
+
+function rulesOf({ spec, spreadMaxLength }: RowTokenizerOptions): RowRules {
+  return {
+    surrounding: { bos: spec.bos, eos: spec.eos },
+    maxLength: spec.maxLength,
+    truncation: spec.truncation,
+    parts: spreadMaxLength ? 'apart' : 'together',
+  };
+}
+
+function checkSurrounding(spec: ModelSpec, actual: SurroundingTokens): void {
+  for (const key of ['bos', 'eos'] as const) {
+    if (spec[key] === actual[key]) continue;
+    const text =
+      `Expected ${key} ${String(actual[key])}, which the tokenizer in ${spec.tokenizer} adds, ` +
+      `in the manifest of model ${spec.name} but received ${String(spec[key])}`;
+    throw new PairscoreError('ERR_MODEL_MISMATCH', text, { file: spec.folder });
+  }
+}
+
+class OpenRowTokenizer implements RowTokenizer {
+  private readonly texts: TextTokenizer;
+  private readonly check: TokenizerCheck | null;
+  private closing: Promise<void> | undefined;
+
+  constructor(
+    private readonly rules: RowRules,
+    private readonly reference: HfTokenizer,
+    private readonly native: Native | null,
+  ) {
+    this.texts = native?.texts ?? reference;
+    this.check = native && new TokenizerCheck(native.texts, reference);
+  }
+
+  async tokenize(
+    rows: readonly Parts[],
+    signal?: AbortSignal,
+    nameOf: TextName = (index) => `text ${index + 1}`,
+  ): Promise<readonly Int32Array[]> {
+    if (this.closing) throw new PairscoreError('ERR_CLOSED', 'Expected an open tokenizer but it is closed');
+    const checkAborted = (): void => {
+      if (signal?.aborted) {
+        throw new PairscoreError('ERR_ABORTED', 'The operation was aborted', { cause: signal.reason });
+      }
+    };
+    checkAborted();
+    const tokenizer = cutTokenizer({ tokenizer: this.texts, facts: this.reference.facts.boundaries, checkAborted });
+    const texts = rows.map((row) => row.join(''));
+    // Side by side; a mismatch comes first, as its ids must not be used.
+    const [checked, ids] = await Promise.allSettled([
+      this.check?.run(texts, nameOf),
+      encodeRows(rows, this.rules, tokenizer),
+    ]);
+    if (checked.status === 'rejected') throw checked.reason;
+    if (ids.status === 'rejected') throw ids.reason;
+    return ids.value;
+  }
+
+  close(): Promise<void> {
+    this.closing ??= Promise.all([this.reference.close(), this.native?.close()]).then(() => undefined);
+    return this.closing;
+  }
+}

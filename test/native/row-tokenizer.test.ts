@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { hasErrorCode, type ErrorCode } from '../../lib/errors';
+import { readManifest } from '../../lib/model/manifest';
+import type { ModelSpec } from '../../lib/model/spec';
+import { openRowTokenizer, type RowTokenizer } from '../../lib/tokens/row-tokenizer';
+import type { Parts } from '../../lib/tokens/rows';
+
+const demo = join(__dirname, '..', '..', 'models', 'demo');
+const scratch = mkdtempSync(join(tmpdir(), 'pairscore-row-tokenizer-'));
+after(() => rmSync(scratch, { recursive: true }));
+
+const rows: readonly Parts[] = [
+  ['Prompt <eos> here', '\n\n<response_a>: caf\u00e9 \u{1f34d}', '\n\n<response_b>:   spaces'],
+  ['', '', ''],
+];
+
+async function gemma(changes: Partial<ModelSpec> = {}): Promise<ModelSpec> {
+  return { ...(await readManifest(join(demo, 'gemma'))), ...changes };
+}
+
+async function opened<T>(spec: ModelSpec, use: (tokenizer: RowTokenizer) => Promise<T>): Promise<T> {
+  const tokenizer = await openRowTokenizer({ spec, threads: 2, spreadMaxLength: false, tokenizer: 'native' });
+  try {
+    return await use(tokenizer);
+  } finally {
+    await tokenizer.close();
+  }
+}
+
+function code(expected: ErrorCode): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(hasErrorCode(error), String(error));
+    assert.equal(error.code, expected);
+    return true;
+  };
+}
+
+describe('a row tokenizer', () => {
+  test('gives the same ids from C++ and from tokenizer.json', async () => {
+    const spec = await gemma();
+    const native = await opened(spec, (tokenizer) => tokenizer.tokenize(rows));
+    const hf = await openRowTokenizer({ spec, threads: 1, spreadMaxLength: false, tokenizer: 'hf' });
+    const expected = await hf.tokenize(rows);
+    await hf.close();
+    assert.deepEqual(native, expected);
+    assert.deepEqual([...(native[1] ?? [])], [2, 1]);
+  });
+
+  test('reads <eos> in a text as that token, or as text, as the model says', async () => {
+    const count = async (specialTokensInText: 'parse' | 'text'): Promise<number> => {
+      const spec = await gemma({ specialTokensInText });
+      const [ids = new Int32Array(0)] = await opened(spec, (tokenizer) => tokenizer.tokenize(rows));
+      return ids.filter((id) => id === 1).length;
+    };
+    assert.equal(await count('parse'), 2);
+    assert.equal(await count('text'), 1);
+  });
+
+  test('takes a cell of ten megabytes, and lets the event loop go on', async () => {
+    const huge = 'The quick brown fox. \u4f60\u597d '.repeat(450_000);
+    const longest = await opened(await gemma(), async (tokenizer) => {
+      await tokenizer.tokenize(rows);
+      let last = performance.now();
+      let gap = 0;
+      const timer = setInterval(() => {
+        gap = Math.max(gap, performance.now() - last);
+        last = performance.now();
+      }, 1);
+      const [ids] = await tokenizer.tokenize([[huge, huge, huge]]);
+      clearInterval(timer);
+      assert.equal(ids?.length, 2048);
+      return gap;
+    });
+    // A few milliseconds on an idle machine.
+    assert.ok(longest < 500, `the event loop stood still for ${longest} ms`);
+  });
+
+  test('refuses a manifest whose bos or eos is not what the tokenizer adds', async () => {
+    for (const changes of [{ bos: null }, { eos: null }, { eos: 7 }, { bos: 1, eos: 2 }]) {
+      await assert.rejects(opened(await gemma(changes), rejectedLater), code('ERR_MODEL_MISMATCH'));
+    }
+  });
+
+  test('refuses the tokenizer of another model, naming the text', async () => {
+    const spec = await gemma({ tokenizer: join(demo, 'llama'), bos: 1200, eos: null });
+    await assert.rejects(
+      opened(spec, (tokenizer) => tokenizer.tokenize(rows)),
+      code('ERR_TOKENIZER_MISMATCH'),
+    );
+  });
+
+  test('refuses a folder without a readable tokenizer', async () => {
+    await assert.rejects(opened(await gemma({ tokenizer: scratch }), rejectedLater), code('ERR_MODEL_FILE'));
+    copyFileSync(join(demo, 'gemma', 'tokenizer_config.json'), join(scratch, 'tokenizer_config.json'));
+    for (const content of ['{"model": {"type": ', '[]', '\u0000']) {
+      writeFileSync(join(scratch, 'tokenizer.json'), content);
+      await assert.rejects(opened(await gemma({ tokenizer: scratch }), rejectedLater), code('ERR_MODEL_FILE'));
+    }
+  });
+
+  test('refuses a maximum length without room for the special tokens', async () => {
+    await assert.rejects(opened(await gemma({ maxLength: 1 }), rejectedLater), code('ERR_CONFIG'));
+  });
+
+  test('stops where the signal fires, before and between calls', async () => {
+    await opened(await gemma(), async (tokenizer) => {
+      await assert.rejects(tokenizer.tokenize(rows, AbortSignal.abort()), code('ERR_ABORTED'));
+      const many = Array.from({ length: 200 }, (): Parts => ['word '.repeat(8000), 'a', 'b']);
+      const controller = new AbortController();
+      const work = tokenizer.tokenize(many, controller.signal);
+      setTimeout(() => controller.abort(), 5);
+      await assert.rejects(work, code('ERR_ABORTED'));
+      assert.equal((await tokenizer.tokenize(rows)).length, 2);
+    });
+  });
+
+  test('closes twice, and refuses work afterwards', async () => {
+    const tokenizer = await openRowTokenizer({
+      spec: await gemma(),
+      threads: 1,
+      spreadMaxLength: false,
+      tokenizer: 'native',
+    });
+    await tokenizer.close();
+    await tokenizer.close();
+    await assert.rejects(tokenizer.tokenize(rows), code('ERR_CLOSED'));
+  });
+});
+
+function rejectedLater(): Promise<never> {
+  assert.fail('it opened');
+}

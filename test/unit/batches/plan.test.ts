@@ -1,0 +1,66 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { planBatches, longestFirst } from '../../../lib/batches/plan';
+
+const LIMITS = { maxBatchTokens: 4096, maxBatchSequences: 64 };
+
+test('every row stands in exactly one batch, within budget and count', () => {
+  const lengths = fc.array(fc.integer({ min: 1, max: 2048 }), { maxLength: 300 });
+  const limits = fc.record({
+    maxBatchTokens: fc.integer({ min: 2048, max: 20000 }),
+    maxBatchSequences: fc.integer({ min: 1, max: 64 }),
+  });
+  fc.assert(
+    fc.property(lengths, limits, (rows, limit) => {
+      const batches = planBatches(rows, limit);
+      const seen = batches.flatMap((batch) => batch.rows);
+      assert.deepEqual(
+        [...seen].sort((a, b) => a - b),
+        rows.map((_, i) => i),
+      );
+      for (const batch of batches) {
+        const own = batch.rows.map((row) => rows[row] ?? 0);
+        assert.equal(batch.longest, Math.max(...own));
+        assert.equal(batch.paddedTokens, batch.longest * own.length);
+        assert.ok(batch.paddedTokens <= limit.maxBatchTokens);
+        assert.ok(own.length <= limit.maxBatchSequences);
+      }
+    }),
+  );
+});
+
+test('the longest rows come first, and rows of one length keep their order', () => {
+  assert.deepEqual(longestFirst([3, 9, 3, 9, 1]), [1, 3, 0, 2, 4]);
+  const batches = planBatches([10, 2000, 30, 1900], LIMITS);
+  assert.deepEqual(batches[0]?.rows, [1, 3]);
+  assert.deepEqual(batches[1]?.rows, [2, 0]);
+});
+
+test('a long row is not padded together with short ones', () => {
+  const batches = planBatches([2000, 20, 20, 20], LIMITS);
+  assert.deepEqual(
+    batches.map((batch) => batch.rows),
+    [[0], [1, 2, 3]],
+  );
+});
+
+test('padding stays under a quarter of all tokens on lengths as the data has them', () => {
+  const edges = [34, 133, 196, 263, 333, 406, 481, 551, 623, 703, 782, 878, 999, 1194, 1639, 2048];
+  const lengths = edges.flatMap((edge, i) =>
+    Array.from({ length: 20 }, (_, k) => edge + Math.floor((((edges[i + 1] ?? edge) - edge) * k) / 20)),
+  );
+  const batches = planBatches(lengths, LIMITS);
+  const real = batches.reduce((sum, batch) => sum + batch.tokens, 0);
+  const padded = batches.reduce((sum, batch) => sum + batch.paddedTokens, 0);
+  assert.ok(padded / real < 1.25, `padded ${padded} of ${real}`);
+});
+
+test('a row that exactly fills the budget makes a batch, one token more is an error that names both numbers', () => {
+  assert.equal(planBatches([4096], LIMITS).length, 1);
+  assert.throws(() => planBatches([5, 4097], LIMITS), { code: 'ERR_CONFIG', message: /at least 4097.*received 4096/ });
+});
+
+test('no rows make no batches', () => {
+  assert.deepEqual(planBatches([], LIMITS), []);
+});
