@@ -8,7 +8,8 @@ void head_reference(const HeadArgs & args, float * logits) {
   for (int64_t r = 0; r < args.rows; r++) {
     for (int l = 0; l < args.labels; l++) {
       double sum = args.bias[l];
-      for (int64_t c = 0; c < args.columns; c++) sum += static_cast<double>(args.hidden[r * args.columns + c]) * args.weight[l * args.columns + c];
+      for (int64_t c = 0; c < args.columns; c++)
+        sum += static_cast<double>(args.hidden[r * args.columns + c]) * args.weight[l * args.columns + c];
       logits[r * args.labels + l] = static_cast<float>(sum);
     }
   }

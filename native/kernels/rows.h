@@ -11,7 +11,7 @@ namespace pairscore {
 void gather_rows(const void * in, const int32_t * rows, int64_t count, int64_t bytes, void * out, Stream stream);
 
 struct QuantizeRowsArgs {
-  const void * in;    // (rows, columns) in `element`
+  const void * in;  // (rows, columns) in `element`
   int64_t rows;
   int64_t columns;    // a multiple of 8, at most 32768
   void * out;         // (rows, columns) e4m3
@@ -39,7 +39,7 @@ struct HeadArgs {
   const float * weight;  // (labels, columns)
   const float * bias;    // (labels)
   int labels;
-  float * logits;        // (rows, labels)
+  float * logits;  // (rows, labels)
 };
 
 void head(const HeadArgs & args, Stream stream);

@@ -14,17 +14,17 @@
 namespace pairscore {
 
 struct Product {
-  const void * a;         // (rows, depth)
-  const void * w;         // (columns, depth)
-  void * out;             // (rows, columns), out_stride elements between rows
+  const void * a;  // (rows, depth)
+  const void * w;  // (columns, depth)
+  void * out;      // (rows, columns), out_stride elements between rows
   int64_t rows;
   int64_t columns;
   int64_t depth;
   int64_t out_stride;
   const float * a_scale;  // one on the device, where element is e4m3; else null
   const float * w_scale;
-  Element element;        // of a and w
-  Element out_element;    // f16, bf16
+  Element element;      // of a and w
+  Element out_element;  // f16, bf16
 };
 
 class Products {

@@ -21,12 +21,12 @@ struct ModelShape {
   float epsilon;
   float embedding_scale;
   float attention_scale;
-  float attention_soft_cap;   // 0: none
-  int32_t window;             // 0: none
+  float attention_soft_cap;  // 0: none
+  int32_t window;            // 0: none
   float rope_base;
-  float rope_scale;           // multiplies positions
-  bool post_norms;            // Gemma normalises what attention and the feed-forward give back
-  bool interleaved_rope;      // q and k rows are pairs (2i, 2i + 1), as llama.cpp converts Llama
+  float rope_scale;       // multiplies positions
+  bool post_norms;        // Gemma normalises what attention and the feed-forward give back
+  bool interleaved_rope;  // q and k rows are pairs (2i, 2i + 1), as llama.cpp converts Llama
   Activation activation;
 
   int64_t q_size() const { return int64_t(q_heads) * head_size; }

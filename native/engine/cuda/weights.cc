@@ -13,8 +13,9 @@ namespace {
 const TensorInfo & required(const GgufFile & base, const std::string & name, int64_t columns, int64_t rows) {
   const TensorInfo * tensor = base.find(name);
   if (tensor && tensor->ne[0] == columns && tensor->ne[1] == rows && tensor->ne[2] * tensor->ne[3] == 1) return *tensor;
-  throw Error(Code::model_file, "Expected tensor " + name + " of shape [" + std::to_string(columns) + ", " + std::to_string(rows) + "] in " +
-                                    base.path() + " but received " + (tensor ? shape_text(*tensor) : "nothing"));
+  throw Error(Code::model_file, "Expected tensor " + name + " of shape [" + std::to_string(columns) + ", " +
+                                    std::to_string(rows) + "] in " + base.path() + " but received " +
+                                    (tensor ? shape_text(*tensor) : "nothing"));
 }
 
 const LoraPair * find_pair(const Adapter * adapter, const std::string & name) {
@@ -33,7 +34,8 @@ struct PartName {
 
 class Loader {
  public:
-  explicit Loader(const WeightsRequest & request) : request_(request), shape_(request.shape), uploader_(stream_.get()) {}
+  explicit Loader(const WeightsRequest & request)
+      : request_(request), shape_(request.shape), uploader_(stream_.get()) {}
 
   Weights load();
 
@@ -64,7 +66,8 @@ Weights Loader::load() {
   check_adapter_targets();
   Weights weights;
   for (int32_t layer = 0; layer < shape_.layers; layer++) weights.layers.push_back(load_layer(layer));
-  Uploaded embedding = uploader_.upload(request_.base, required(request_.base, "token_embd.weight", shape_.hidden, shape_.vocabulary));
+  Uploaded embedding =
+      uploader_.upload(request_.base, required(request_.base, "token_embd.weight", shape_.hidden, shape_.vocabulary));
   weights.embedding = counted(std::move(embedding.data));
   weights.embedding_quant = embedding.quant;
   weights.output_norm = load_norm("output_norm.weight", nullptr);
@@ -81,7 +84,8 @@ void Loader::check_adapter_targets() const {
   if (!request_.adapter) return;
   for (const LoraPair & pair : request_.adapter->pairs()) {
     if (pair.base_name.compare(0, 4, "blk.") == 0) continue;
-    throw Error(Code::model_mismatch, "Expected LoRA pairs on the blocks' weights but received one on " + pair.base_name);
+    throw Error(Code::model_mismatch,
+                "Expected LoRA pairs on the blocks' weights but received one on " + pair.base_name);
   }
 }
 
@@ -90,9 +94,12 @@ LayerWeights Loader::load_layer(int32_t layer) {
   const int head_rows = shape_.interleaved_rope ? shape_.head_size : 0;
   LayerWeights weights;
   weights.qkv = load_packed(prefix, shape_.hidden,
-                            {{"attn_q.weight", shape_.q_size(), head_rows}, {"attn_k.weight", shape_.kv_size(), head_rows}, {"attn_v.weight", shape_.kv_size(), 0}});
+                            {{"attn_q.weight", shape_.q_size(), head_rows},
+                             {"attn_k.weight", shape_.kv_size(), head_rows},
+                             {"attn_v.weight", shape_.kv_size(), 0}});
   weights.output = load_packed(prefix, shape_.q_size(), {{"attn_output.weight", shape_.hidden, 0}});
-  weights.gate_up = load_packed(prefix, shape_.hidden, {{"ffn_gate.weight", shape_.feed_forward, 0}, {"ffn_up.weight", shape_.feed_forward, 0}});
+  weights.gate_up = load_packed(
+      prefix, shape_.hidden, {{"ffn_gate.weight", shape_.feed_forward, 0}, {"ffn_up.weight", shape_.feed_forward, 0}});
   weights.down = load_packed(prefix, shape_.feed_forward, {{"ffn_down.weight", shape_.hidden, 0}});
   weights.attention_norm = load_norm(prefix + "attn_norm.weight", &weights.attention_norm_most);
   weights.feed_norm = load_norm(prefix + "ffn_norm.weight", &weights.feed_norm_most);
@@ -116,7 +123,8 @@ PackedWeight Loader::load_packed(const std::string & prefix, int64_t depth, cons
   } else {
     for (PackedWeight::Part & part : packed.parts) merge_wide_part(part, depth);
   }
-  for (const PackedWeight::Part & part : packed.parts) bytes_ += part.source.bytes() + part.lora_a.bytes() + part.lora_b.bytes();
+  for (const PackedWeight::Part & part : packed.parts)
+    bytes_ += part.source.bytes() + part.lora_a.bytes() + part.lora_b.bytes();
   bytes_ += packed.wide.bytes() + packed.scale.bytes();
   return packed;
 }
@@ -150,7 +158,9 @@ void Loader::make_resident(PackedWeight & packed) {
     packed.wide = DeviceBuffer(values);
     packed.scale = DeviceBuffer(sizeof(float));
     packed.expand(scratch_.data(), wide_element(), stream_.get());
-    quantize_matrix({scratch_.data(), packed.rows * packed.depth, packed.wide.data(), packed.scale.as<float>(), wide_element()}, stream_.get());
+    quantize_matrix(
+        {scratch_.data(), packed.rows * packed.depth, packed.wide.data(), packed.scale.as<float>(), wide_element()},
+        stream_.get());
   }
   stream_.wait();  // the sources go
   packed.parts.clear();
@@ -160,8 +170,8 @@ void Loader::make_resident(PackedWeight & packed) {
 void Loader::merge_wide_part(PackedWeight::Part & part, int64_t depth) {
   if (part.quant != Quant::f32) return;
   DeviceBuffer merged(static_cast<size_t>(part.rows * depth) * 2);
-  expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr, part.lora_b.as<float>(), part.rank,
-                 part.scale, part.head_rows, merged.data(), wide_element()},
+  expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr,
+                 part.lora_b.as<float>(), part.rank, part.scale, part.head_rows, merged.data(), wide_element()},
                 stream_.get());
   stream_.wait();
   part.source = std::move(merged);
@@ -186,11 +196,15 @@ void Loader::load_rope(Weights & weights) {
   std::vector<float> factors(half, 1.f);
   if (const TensorInfo * tensor = request_.base.find("rope_freqs.weight")) {
     factors = request_.base.read_f32(*tensor);
-    if (factors.size() != half) throw Error(Code::model_file, "Expected " + std::to_string(half) + " values in rope_freqs.weight but received " + shape_text(*tensor));
+    if (factors.size() != half)
+      throw Error(Code::model_file, "Expected " + std::to_string(half) + " values in rope_freqs.weight but received " +
+                                        shape_text(*tensor));
   }
   std::vector<float> cosines(positions * half), sines(positions * half);
   for (size_t i = 0; i < half; i++) {
-    const float frequency = static_cast<float>(std::pow(static_cast<double>(shape_.rope_base), -2.0 * static_cast<double>(i) / shape_.head_size)) / factors[i];
+    const float frequency = static_cast<float>(std::pow(static_cast<double>(shape_.rope_base),
+                                                        -2.0 * static_cast<double>(i) / shape_.head_size)) /
+                            factors[i];
     for (size_t p = 0; p < positions; p++) {
       const float angle = static_cast<float>(p) * shape_.rope_scale * frequency;
       cosines[p * half + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
@@ -206,8 +220,8 @@ void Loader::load_rope(Weights & weights) {
 void PackedWeight::expand(void * target, Element element, Stream stream) const {
   for (const Part & part : parts) {
     char * rows_at = static_cast<char *>(target) + part.first_row * depth * element_bytes(element);
-    expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr, part.lora_b.as<float>(), part.rank,
-                   part.scale, part.head_rows, rows_at, element},
+    expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr,
+                   part.lora_b.as<float>(), part.rank, part.scale, part.head_rows, rows_at, element},
                   stream);
   }
 }
@@ -220,7 +234,8 @@ size_t estimated_weight_bytes(const WeightsRequest & request) {
     const bool block = tensor.name.compare(0, 4, "blk.") == 0;
     if (!block && tensor.name == "output.weight") continue;
     const bool wide = block && request.keep == Keep::resident && tensor.ne[1] > 1;
-    bytes += wide ? static_cast<size_t>(tensor.elements()) * static_cast<size_t>(element_bytes(request.compute)) : tensor.bytes;
+    bytes += wide ? static_cast<size_t>(tensor.elements()) * static_cast<size_t>(element_bytes(request.compute))
+                  : tensor.bytes;
   }
   if (request.adapter) bytes += request.adapter->file().bytes() * 2;
   return bytes;
