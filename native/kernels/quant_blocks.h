@@ -62,7 +62,8 @@ PAIRSCORE_BOTH float multiply(float a, float b) {
 #ifdef __CUDA_ARCH__
   return __fmul_rn(a, b);  // never contracted into an fma
 #else
-  return a * b;
+  volatile float product = a * b;  // nor here: the twin is not in a hurry
+  return product;
 #endif
 }
 

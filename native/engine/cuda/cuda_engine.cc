@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t kSpareBytes = size_t(512) << 20;  // left to the driver, cuBLASLt and others
 constexpr int kInFlight = 2;
+constexpr int32_t kMostRows = 512;  // of a batch: rows cost little memory
 
 int parse_device(const std::string & name) {
   const std::string digits = name.compare(0, 5, "cuda:") == 0 ? name.substr(5) : "";
@@ -59,10 +60,11 @@ AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp
 }
 
 // Batches of whole waves: so many tokens that tiles of 128 x 256 fill all multiprocessors for every width that is a
-// multiple of 512.
+// multiple of 512. More tokens a batch are no faster, so a larger call is shared out.
 BatchLimits choose_limits(const EngineSpec & spec, const cudaDeviceProp & device) {
-  const int32_t wave = device.multiProcessorCount / 2 * 128, waves = spec.max_batch_tokens / wave;
-  return {std::max(waves ? waves * wave : spec.max_batch_tokens, spec.max_sequence_tokens), spec.max_batch_sequences};
+  const int32_t wave = device.multiProcessorCount / 2 * 128;
+  const int32_t tokens = std::max(std::min(spec.max_batch_tokens, wave), spec.max_sequence_tokens);
+  return {tokens, std::max(spec.max_batch_sequences, kMostRows)};
 }
 
 const char * compute_name(Element element) {
