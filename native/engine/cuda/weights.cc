@@ -79,13 +79,19 @@ Weights Loader::load() {
   return weights;
 }
 
-// Every pair must reach a product: one on the embedding or the vocabulary head would be dropped silently.
+// Every pair must reach a product: one on the embedding, a norm or the vocabulary head would be dropped in silence.
 void Loader::check_adapter_targets() const {
   if (!request_.adapter) return;
+  const char * targets[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
   for (const LoraPair & pair : request_.adapter->pairs()) {
-    if (pair.base_name.compare(0, 4, "blk.") == 0) continue;
-    throw Error(Code::model_mismatch,
-                "Expected LoRA pairs on the blocks' weights but received one on " + pair.base_name);
+    const std::string & name = pair.base_name;
+    const size_t dot = name.compare(0, 4, "blk.") == 0 ? name.find('.', 4) : std::string::npos;
+    const bool known =
+        dot != std::string::npos && std::any_of(std::begin(targets), std::end(targets), [&](const char * target) {
+          return name.substr(dot + 1) == std::string(target) + ".weight";
+        });
+    if (known) continue;
+    throw Error(Code::model_mismatch, "Expected LoRA pairs on the products of the blocks but received one on " + name);
   }
 }
 
