@@ -92,6 +92,18 @@ void launch_matrix(const QuantizeMatrixArgs & args, Stream stream) {
   check_launch("quantize_matrix");
 }
 
+__global__ void place_kernel(PlaceArgs args) {
+  const int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x;
+  if (i >= args.rows * args.columns) return;
+  const bool columns = args.places == HeadPlaces::columns;
+  const int64_t r = i / args.columns, c = i % args.columns, index = columns ? c : r;
+  const int64_t head = index / args.head_size, inside = index % args.head_size, half = args.head_size / 2;
+  const bool second = args.places == HeadPlaces::turned_rows && inside >= half;
+  const int64_t place = head * args.head_width + (second ? args.head_width / 2 + inside - half : inside);
+  const int64_t at = columns ? r * (args.columns / args.head_size * args.head_width) + place : place * args.columns + c;
+  static_cast<uint16_t *>(args.out)[at] = static_cast<const uint16_t *>(args.in)[i];
+}
+
 // One block a row and label.
 __global__ void head_kernel(HeadArgs args) {
   __shared__ float shared[33];
@@ -108,6 +120,12 @@ void gather_rows(const void * in, const int32_t * rows, int64_t count, int64_t b
   if (count == 0) return;
   gather_kernel<<<count, 256, 0, stream>>>(static_cast<const uint2 *>(in), rows, bytes / 8, static_cast<uint2 *>(out));
   check_launch("gather_rows");
+}
+
+void place_heads(const PlaceArgs & args, Stream stream) {
+  const int64_t count = args.rows * args.columns;
+  place_kernel<<<static_cast<unsigned>((count + 255) / 256), 256, 0, stream>>>(args);
+  check_launch("place_heads");
 }
 
 void quantize_rows(const QuantizeRowsArgs & args, Stream stream) {

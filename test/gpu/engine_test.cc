@@ -40,7 +40,10 @@ TEST("the engine gives the reference's logits for every tiny model in every mode
     const TinyRows rows = random_rows({1, 2, 31, 33, 90, 1, 64, 17, 3}, tiny.model.vocabulary);
     const std::vector<float> expected =
         reference_logits(spec, {rows.tokens.data(), rows.tokens.size()}, {rows.offsets.data(), rows.offsets.size()});
+    const int head = tiny.model.head_size;
+    const bool streamable = head == 64 || head == 128 || head == 256;
     for (size_t i = 0; i < std::size(kModes); i++) {
+      if (kModes[i].options.weights == Keeping::streamed && !streamable) continue;
       const std::vector<float> logits = score_rows(*open_cuda_engine(spec, kModes[i].options), rows);
       expect_close(logits, expected, kModes[i].tolerance, tiny.name + " in " + kModes[i].name);
       worst[i] = std::max(worst[i], relative_error(logits, expected));
@@ -99,9 +102,9 @@ TEST("opening refuses devices that are not there, heads of odd sizes and fp8 tha
     expect_refused(spec_of(paths, device, true), automatic, Code::device_unknown, device);
   expect_refused(spec_of(paths, "cuda:0", true), {Compute::fp8, Keeping::streamed, Path::automatic}, Code::usage,
                  "fp8 streamed");
-  tiny.model.head_size = 32;
+  tiny.model.head_size = 24;
   expect_refused(spec_of(write_tiny_model(tiny.model, folder() + "/pairscore-tiny"), "cuda:0", true), automatic,
-                 Code::model_mismatch, "heads of 32");
+                 Code::model_mismatch, "heads of 24");
 }
 
 TEST("scoring refuses tokens outside the vocabulary and goes on working") {

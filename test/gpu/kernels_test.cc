@@ -168,6 +168,21 @@ TEST("quantize_matrix finds the largest magnitude and rounds to the nearest e4m3
   expect_close(from_device(out_at, count, Element::e4m3), expected, 1e-3, "quantize_matrix");
 }
 
+TEST("place_heads moves every value of narrow heads to its place and touches nothing else") {
+  for (HeadPlaces places : {HeadPlaces::rows, HeadPlaces::turned_rows, HeadPlaces::columns}) {
+    const int64_t rows = 96, columns = 96;
+    const bool wide_columns = places == HeadPlaces::columns;
+    const std::vector<float> in = rounded(random_normal(static_cast<size_t>(rows * columns), 1), Element::bf16);
+    std::vector<float> expected(static_cast<size_t>(rows * columns * 2));
+    const DeviceBuffer in_at = to_device(in, Element::bf16), out_at = to_device(expected, Element::bf16);
+    PlaceArgs args{in_at.data(), rows, columns, 32, 64, places, out_at.data()};
+    place_heads(args, nullptr);
+    args.in = in.data(), args.out = expected.data();
+    place_heads_reference(args);
+    expect(from_device(out_at, expected.size(), Element::bf16) == expected, wide_columns ? "columns" : "rows");
+  }
+}
+
 TEST("gather_rows and head give what the host computes") {
   const int64_t columns = 264, rows = 77;
   const std::vector<float> in = random_normal(static_cast<size_t>(rows * columns), 1),

@@ -90,11 +90,11 @@ void Reference::attend(Values & x, int layer, const std::vector<int32_t> & run, 
   Values q = multiply(h, prefix + "attn_q.weight", head_rows), k = multiply(h, prefix + "attn_k.weight", head_rows),
          v = multiply(h, prefix + "attn_v.weight");
   Values out(q.size());
-  rope_reference({nullptr, packing.tokens, shape_.kv_size(), shape_.kv_heads, shape_.head_size,
+  rope_reference({nullptr, packing.tokens, shape_.kv_rows(), shape_.kv_heads, shape_.head_size,
                   run.data() + packing.positions_at(), cosines_.data(), sines_.data(), Element::f32},
                  k.data());
   AttentionArgs args{};
-  args.q_stride = shape_.q_size(), args.kv_stride = shape_.kv_size();
+  args.q_stride = shape_.q_rows(), args.kv_stride = shape_.kv_rows();
   args.cosines = cosines_.data(), args.sines = sines_.data();
   args.tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at()),
   args.tile_count = packing.tiles;

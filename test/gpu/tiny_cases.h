@@ -32,6 +32,9 @@ inline std::vector<TinyCase> tiny_cases() {
     add(name + ", groups of 8", base, [](TinyModel & m) { m.q_heads = 8, m.kv_heads = 1; });
     add(name + ", heads of 256, groups of 2", base,
         [](TinyModel & m) { m.head_size = 256, m.q_heads = 4, m.kv_heads = 2; });
+    add(name + ", heads of 32", base, [](TinyModel & m) { m.head_size = 32; });
+    add(name + ", heads of 16, groups of 4", base, [](TinyModel & m) { m.head_size = 16, m.kv_heads = 1; });
+    add(name + ", heads of 80", base, [](TinyModel & m) { m.head_size = 80, m.q_heads = 4, m.kv_heads = 2; });
     add(name + ", one layer", base, [](TinyModel & m) { m.layers = 1; });
     add(name + ", three layers, two labels with a bias", base,
         [](TinyModel & m) { m.layers = 3, m.labels = 2, m.head_bias = true; });

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/cuda/packing.h"
+#include "kernels/attention.h"
 #include "kernels/rows.h"
 #include "kernels/weight.h"
 #include "quantized.h"
@@ -48,6 +49,52 @@ TEST("rows of interleaved heads each find a place of their own") {
   expect(places.size() == 256 && *places.rbegin() == 255, "two rows share a place");
   expect(expanded_row(64, 64) == 64 && expanded_row(65, 64) == 96 && expanded_row(66, 64) == 65,
          "pairs do not become halves");
+}
+
+// q, k or v of `rows` tokens in heads of args.head_width.
+std::vector<float> widened(const std::vector<float> & values, int64_t rows, const PlaceArgs & places) {
+  // The tokens are columns here: what is placed is the weights' rows.
+  const int64_t heads = static_cast<int64_t>(values.size()) / rows / places.head_size;
+  std::vector<float> wide(static_cast<size_t>(rows * heads * places.head_width));
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t i = 0; i < heads * places.head_size; i++) {
+      wide[static_cast<size_t>(r * heads * places.head_width + placed_index(i, places))] =
+          values[static_cast<size_t>(r * heads * places.head_size + i)];
+    }
+  }
+  return wide;
+}
+
+TEST("zeros around narrow heads change no result of attention") {
+  for (int size : {16, 32, 80}) {
+    const int width = size <= 64 ? 64 : 128, tokens = 30, heads = 2;
+    const std::vector<float> q = random_normal(static_cast<size_t>(tokens * heads * size), 1),
+                             k = random_normal(q.size(), 1), v = random_normal(q.size(), 1);
+    std::vector<float> cosines, sines, wide_cosines, wide_sines;
+    for (int p = 0; p < tokens; p++) {
+      for (int i = 0; i < width / 2; i++) {
+        const double angle = i < size / 2 ? p * std::pow(10000.0, -2.0 * i / size) : 0;
+        wide_cosines.push_back(static_cast<float>(std::cos(angle))),
+            wide_sines.push_back(static_cast<float>(std::sin(angle)));
+        if (i < size / 2) cosines.push_back(wide_cosines.back()), sines.push_back(wide_sines.back());
+      }
+    }
+    const AttentionTile tile{0, tokens, 0, 0};
+    AttentionArgs args{};
+    args.q_stride = args.kv_stride = heads * size, args.cosines = cosines.data(), args.sines = sines.data();
+    args.tiles = &tile, args.tile_count = 1, args.q_heads = args.kv_heads = heads, args.head_size = size,
+    args.scale = 0.5f;
+    std::vector<float> out(q.size()), wide_out(static_cast<size_t>(tokens * heads * width));
+    attention_reference(args, {q.data(), k.data(), v.data(), out.data()});
+    const PlaceArgs turned{nullptr, 0, 0, size, width, HeadPlaces::turned_rows, nullptr},
+        plain{nullptr, 0, 0, size, width, HeadPlaces::rows, nullptr};
+    const std::vector<float> wide_q = widened(q, tokens, turned), wide_k = widened(k, tokens, turned),
+                             wide_v = widened(v, tokens, plain);
+    args.q_stride = args.kv_stride = heads * width, args.cosines = wide_cosines.data(), args.sines = wide_sines.data(),
+    args.head_size = width;
+    attention_reference(args, {wide_q.data(), wide_k.data(), wide_v.data(), wide_out.data()});
+    expect_close(wide_out, widened(out, tokens, plain), 1e-6, "heads of " + std::to_string(size));
+  }
 }
 
 TEST("e4m3 rounds to nearest, ties to even, and saturates") {

@@ -53,7 +53,7 @@ Element choose_compute(const CudaOptions & options, const cudaDeviceProp & devic
 
 AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp & device, const ModelShape & shape) {
   if (options.attention == CudaOptions::Attention::turing || device.major < 8) return AttentionPath::turing;
-  const bool whole = shape.q_heads / shape.kv_heads % attention_hopper_heads(shape.head_size) == 0;
+  const bool whole = shape.q_heads / shape.kv_heads % attention_hopper_heads(shape.head_width) == 0;
   const bool hopper =
       device.major == 9 && device.minor == 0 && whole && options.attention == CudaOptions::Attention::automatic;
   return hopper ? AttentionPath::hopper : AttentionPath::ampere;
@@ -130,7 +130,7 @@ CudaEngine::CudaEngine(const EngineSpec & spec, const CudaOptions & options)
       shape_, weights_,
       ForwardSpec{compute_, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
       head_.label_count());
-  const size_t run = static_cast<size_t>(largest_packing(limits_, attention_tile_rows(shape_.head_size, attention_))) *
+  const size_t run = static_cast<size_t>(largest_packing(limits_, attention_tile_rows(shape_.head_width, attention_))) *
                      sizeof(int32_t);
   const size_t logits = static_cast<size_t>(limits_.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);
   for (int i = 0; i < kInFlight; i++) {
@@ -165,11 +165,13 @@ void CudaEngine::open_weights(const CudaOptions & options) {
 }
 
 Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapter) const {
+  const bool streamable = compute_ != Element::e4m3 && !shape_.padded();
   if (options.weights == CudaOptions::Weights::streamed) {
-    if (compute_ != Element::e4m3) return Keep::streamed;
-    throw Error(Code::usage, "Expected resident weights for fp8 but received streamed");
+    if (streamable) return Keep::streamed;
+    const char * what = shape_.padded() ? "heads of another size than 64, 128 and 256" : "fp8";
+    throw Error(Code::usage, std::string("Expected resident weights for ") + what + " but received streamed");
   }
-  if (options.weights == CudaOptions::Weights::resident || compute_ == Element::e4m3) return Keep::resident;
+  if (options.weights == CudaOptions::Weights::resident || !streamable) return Keep::resident;
   size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "reading the device's memory");
   const size_t token = static_cast<size_t>(shape_.hidden) * 8 +
@@ -217,7 +219,7 @@ std::vector<float> CudaEngine::score(View<int32_t> tokens, View<int32_t> offsets
 }
 
 void CudaEngine::start(Slot & slot, View<int32_t> tokens, View<int32_t> offsets) {
-  const int32_t tile_rows = attention_tile_rows(shape_.head_size, attention_);
+  const int32_t tile_rows = attention_tile_rows(shape_.head_width, attention_);
   const Packing packing = pack_rows(tokens, offsets, slot.rows, tile_rows, slot.run.as<int32_t>());
   const cudaStream_t stream = forward_->stream();
   check_cuda(cudaMemcpyAsync(slot.device_run.data(), slot.run.as<char>(),

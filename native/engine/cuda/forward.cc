@@ -168,7 +168,7 @@ void Forward::turn_keys(const DeviceBatch & batch) {
   RopeArgs args{};
   args.heads = qkv_.as<char>() + shape_.q_size() * 2;
   args.rows = batch.packing.tokens, args.row_stride = shape_.qkv_size();
-  args.count = shape_.kv_heads, args.head_size = shape_.head_size;
+  args.count = shape_.kv_heads, args.head_size = shape_.head_width;
   args.positions = batch.run + batch.packing.positions_at();
   args.cosines = weights_.cosines.as<float>(), args.sines = weights_.sines.as<float>();
   args.element = wide();
@@ -184,7 +184,7 @@ void Forward::attend(const Rows & rows, const void * q, int64_t q_stride, int32_
   args.cosines = weights_.cosines.as<float>(), args.sines = weights_.sines.as<float>();
   args.out = attention_.data();
   args.tiles = rows.tiles, args.tile_count = rows.tile_count;
-  args.q_heads = shape_.q_heads, args.kv_heads = shape_.kv_heads, args.head_size = shape_.head_size;
+  args.q_heads = shape_.q_heads, args.kv_heads = shape_.kv_heads, args.head_size = shape_.head_width;
   args.scale = shape_.attention_scale, args.soft_cap = spec_.soft_cap, args.window = window;
   args.element = wide(), args.path = spec_.attention;
   attention(args, stream_.get());
