@@ -27,7 +27,15 @@ const profiles = {
 };
 
 /** The switches of options.cmake and llama.cmake that a user may set in the environment. */
-const environmentSwitches = ['PAIRSCORE_CUDA', 'PAIRSCORE_NATIVE', 'PAIRSCORE_STATIC_RUNTIME', 'LLAMA_CPP_DIR'];
+const environmentSwitches = [
+  'PAIRSCORE_CUDA',
+  'PAIRSCORE_GGML_CUDA',
+  'PAIRSCORE_CUBLAS_INCLUDE',
+  'CMAKE_CUDA_ARCHITECTURES',
+  'PAIRSCORE_NATIVE',
+  'PAIRSCORE_STATIC_RUNTIME',
+  'LLAMA_CPP_DIR',
+];
 
 function cmakeSwitches(profile) {
   const chosen = environmentSwitches.filter((name) => process.env[name] !== undefined);

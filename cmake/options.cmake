@@ -1,7 +1,7 @@
 # Every switch of the build. Set one with -DNAME=value, or as an environment variable of the same name for
 # `node cmake/build.mjs` and `npm ci`.
 
-set(PAIRSCORE_CUDA "auto" CACHE STRING "CUDA backend: auto, on or off")
+set(PAIRSCORE_CUDA "auto" CACHE STRING "Our CUDA engine: auto (where a toolkit with cuBLASLt is found), on or off")
 set_property(CACHE PAIRSCORE_CUDA PROPERTY STRINGS auto on off)
 
 option(PAIRSCORE_NATIVE "Compile for this very CPU (-march=native); off compiles for the AVX2 class" ON)
@@ -13,6 +13,5 @@ set(LLAMA_CPP_DIR "" CACHE PATH "A llama.cpp tree of your own; empty fetches the
 if(NOT PAIRSCORE_CUDA MATCHES "^(auto|on|off)$")
   message(FATAL_ERROR "Expected auto, on or off for PAIRSCORE_CUDA but received \"${PAIRSCORE_CUDA}\"")
 endif()
-if(PAIRSCORE_CUDA STREQUAL "on")
-  message(FATAL_ERROR "PAIRSCORE_CUDA=on: this version has no CUDA backend yet; use auto or off")
-endif()
+option(PAIRSCORE_GGML_CUDA "Also build ggml's CUDA backend: compute 'ggml' on a GPU, the oracle of our engine" OFF)
+set(PAIRSCORE_CUBLAS_INCLUDE "" CACHE PATH "Folder of cublasLt.h, where the toolkit does not carry it")

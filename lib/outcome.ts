@@ -11,6 +11,8 @@ export interface ModelReport {
   /** Its share of the mean; the weights of all models sum to 1. */
   readonly weight: number;
   readonly quantization: string;
+  /** 'ggml' for llama.cpp's engine; 'bf16', 'f16' or 'fp8' for ours, with ', streamed' where it expands weights as it goes. */
+  readonly compute: string;
   readonly devices: readonly string[];
   readonly deviceNames: readonly string[];
   /** Of each of its engines on the CPU. */

@@ -180,6 +180,7 @@ function toReport({ spec, weight, engines }: Member): ModelReport {
     folder: spec.folder,
     weight,
     quantization: first?.info.quantization ?? '',
+    compute: first?.info.compute ?? '',
     devices: engines.map(({ device }) => device),
     deviceNames: engines.map(({ info }) => info.deviceName),
     threads: first?.threads ?? 0,

@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { PairscoreError } from './errors';
+import type { Compute, WeightStorage } from './native/contract';
 import type { Orientation } from './pair';
 
 /** Everything has a default: the bundled demo on the devices that its ensemble file names. */
@@ -11,9 +12,9 @@ export interface ScorerOptions {
   readonly ensemble?: string;
   /** Puts every model on this device ('cpu', 'cuda:N', 'auto') or these devices, whatever the ensemble file says. */
   readonly device?: string | readonly string[];
-  /** CPU threads in all. Default: what the machine offers. */
+  /** CPU threads in all, at most four times what the machine offers, or 64. Default: what it offers. */
   readonly threads?: number;
-  /** Tokens a row, in place of each manifest's maxLength. */
+  /** Tokens a row, at most 1,048,576, in place of each manifest's maxLength. */
   readonly maxLength?: number;
   /** Most tokens in one batch, padding included. */
   readonly batchTokens?: number;
@@ -23,6 +24,10 @@ export interface ScorerOptions {
   readonly spreadMaxLength?: boolean;
   /** 'native' is checked against tokenizer.json on a sample; 'hf' uses tokenizer.json for everything. */
   readonly tokenizer?: TokenizerChoice;
+  /** What a GPU multiplies in ('bf16', 'f16', 'fp8'), or 'ggml': llama.cpp's engine. Default: bf16, f16 before sm_80. */
+  readonly compute?: Compute;
+  /** Whether a GPU keeps 16-bit copies ('resident') or quantised weights ('streamed'). Default: what fits. */
+  readonly weights?: WeightStorage;
   /** Most pairs that scorePairs takes from its source ahead of the pair it yields. */
   readonly lookAhead?: number;
   /** Told in words what opening is about to do. */
@@ -30,6 +35,10 @@ export interface ScorerOptions {
 }
 
 export type TokenizerChoice = 'native' | 'hf';
+
+export const TOKENIZERS = ['native', 'hf'] as const satisfies readonly TokenizerChoice[];
+export const COMPUTES = ['auto', 'bf16', 'f16', 'fp8', 'ggml'] as const satisfies readonly Compute[];
+export const STORAGES = ['auto', 'resident', 'streamed'] as const satisfies readonly WeightStorage[];
 
 /** ScorerOptions, checked. null: left to the ensemble file, the manifest or the device. */
 export interface Settings {
@@ -41,6 +50,8 @@ export interface Settings {
   readonly orientations: readonly Orientation[];
   readonly spreadMaxLength: boolean;
   readonly tokenizer: TokenizerChoice;
+  readonly compute: Compute;
+  readonly weights: WeightStorage;
   readonly lookAhead: number;
   readonly onStage: (stage: string) => void;
 }
@@ -48,6 +59,11 @@ export interface Settings {
 export const BUNDLED_ENSEMBLE = resolve(__dirname, '..', 'models', 'ensemble.json');
 
 const DEFAULT_LOOK_AHEAD = 256;
+/** More only cost memory and spinning; the floor lets settings travel between machines. */
+const MOST_THREADS = Math.max(64, 4 * availableParallelism());
+/** As in a manifest. */
+const MOST_TOKENS_A_ROW = 1_048_576;
+const MOST = 0x7fffffff;
 const DEVICE = /^(?:cpu|auto|cuda:(?:0|[1-9]\d*))$/;
 
 const KEYS: ReadonlySet<string> = new Set([
@@ -59,6 +75,8 @@ const KEYS: ReadonlySet<string> = new Set([
   'tta',
   'spreadMaxLength',
   'tokenizer',
+  'compute',
+  'weights',
   'lookAhead',
   'onStage',
 ]);
@@ -87,13 +105,15 @@ export function checkOptions(options: ScorerOptions): Settings {
   return Object.freeze({
     ensemble: resolve(text(options.ensemble, 'ensemble') ?? BUNDLED_ENSEMBLE),
     devices: devices(options.device),
-    threads: count(options.threads, 'threads', 1) ?? availableParallelism(),
-    maxLength: count(options.maxLength, 'maxLength', 1) ?? null,
-    batchTokens: count(options.batchTokens, 'batchTokens', 1) ?? null,
+    threads: count(options.threads, 'threads', MOST_THREADS) ?? availableParallelism(),
+    maxLength: count(options.maxLength, 'maxLength', MOST_TOKENS_A_ROW) ?? null,
+    batchTokens: count(options.batchTokens, 'batchTokens', MOST) ?? null,
     orientations: flag(options.tta, 'tta') ? (['asGiven', 'swapped'] as const) : (['asGiven'] as const),
     spreadMaxLength: flag(options.spreadMaxLength, 'spreadMaxLength'),
-    tokenizer: tokenizer(options.tokenizer),
-    lookAhead: count(options.lookAhead, 'lookAhead', 1) ?? DEFAULT_LOOK_AHEAD,
+    tokenizer: oneOf(TOKENIZERS, options.tokenizer, 'tokenizer'),
+    compute: oneOf(COMPUTES, options.compute, 'compute'),
+    weights: oneOf(STORAGES, options.weights, 'weights'),
+    lookAhead: count(options.lookAhead, 'lookAhead', MOST) ?? DEFAULT_LOOK_AHEAD,
     onStage: listener(options.onStage, 'onStage'),
   });
 }
@@ -104,10 +124,10 @@ function text(value: unknown, key: string): string | undefined {
   return value;
 }
 
-function count(value: unknown, key: string, least: number): number | undefined {
+function count(value: unknown, key: string, most: number): number | undefined {
   if (value === undefined) return undefined;
-  const fits = typeof value === 'number' && Number.isInteger(value) && value >= least && value <= 0x7fffffff;
-  if (!fits) throw usageError(`a whole number of at least ${least}`, key, value);
+  const fits = typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most;
+  if (!fits) throw usageError(`a whole number from 1 to ${most}`, key, value);
   return value;
 }
 
@@ -117,10 +137,12 @@ function flag(value: unknown, key: string): boolean {
   return value;
 }
 
-function tokenizer(value: unknown): TokenizerChoice {
-  if (value === undefined) return 'native';
-  if (value !== 'native' && value !== 'hf') throw usageError(`'native' or 'hf'`, 'tokenizer', value);
-  return value;
+/** The first is the default. */
+function oneOf<T extends string>(values: readonly [T, ...T[]], value: unknown, key: string): T {
+  if (value === undefined) return values[0];
+  const found = values.find((one) => one === value);
+  if (found === undefined) throw usageError(values.map((one) => `'${one}'`).join(', '), key, value);
+  return found;
 }
 
 function devices(value: unknown): readonly string[] | null {

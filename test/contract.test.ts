@@ -116,7 +116,7 @@ describe('methods', () => {
 });
 
 describe('values', () => {
-  for (const name of ['EngineSpec', 'EngineInfo', 'TokenLists', 'DeviceInfo']) {
+  for (const name of ['EngineSpec', 'EngineInfo', 'TokenLists', 'RowsSpec', 'DeviceInfo']) {
     test(`${name} has the same fields in contract.ts and engine.h`, () => {
       assert.deepEqual(structFields(name), shape(name).fields.map(snakeCase));
     });
@@ -138,7 +138,10 @@ describe('values', () => {
     const readNames = [...text.matchAll(/\w+Field\(\w+, "(\w+)"\)/g)].map((match) => match[1] ?? '');
     const setNames = [...text.matchAll(/\bobject\.Set\("(\w+)"/g)].map((match) => match[1] ?? '');
     const unique = (names: readonly string[]): readonly string[] => [...new Set(names)].sort();
-    assert.deepEqual(unique(readNames), unique(['EngineSpec', 'TokenizerSpec'].flatMap((name) => shape(name).fields)));
+    assert.deepEqual(
+      unique(readNames),
+      unique(['EngineSpec', 'TokenizerSpec', 'RowsSpec'].flatMap((name) => shape(name).fields)),
+    );
     const infos = ['EngineInfo', 'TokenLists', 'DeviceInfo', 'BuildInfo'];
     assert.deepEqual(unique(setNames), unique(infos.flatMap((name) => shape(name).fields)));
   });

@@ -36,7 +36,6 @@ const KNOWN_SCORER_FILES = [
   'default-scorer',
   'outcome',
   'record-run',
-  'record-run',
   'records',
   'sequences',
   'settings',
@@ -172,7 +171,9 @@ function mayInclude(path: string, header: string): boolean {
   if (/^llama/.test(header)) return path.startsWith('native/engine/llama/') && PUBLIC_LLAMA_HEADERS.includes(header);
   if (/^(ggml|gguf)/.test(header)) return path.startsWith('native/engine/') && PUBLIC_LLAMA_HEADERS.includes(header);
   if (/^(cuda|cublas|cub\/|cutlass|nccl|nvml|cute\/)/.test(header)) {
-    return path.startsWith('native/engine/cuda/') || /^native\/kernels\/.*\.cuh?$/.test(path);
+    // Block formats are read by kernels and by their twins; the CUDA half of the header is compiled by nvcc alone.
+    const shared = path === 'native/kernels/quant_blocks.h';
+    return shared || path.startsWith('native/engine/cuda/') || /^native\/kernels\/.*\.cuh?$/.test(path);
   }
   if (header.startsWith('binding/')) return path.startsWith('native/binding/');
   if (path.startsWith('native/binding/') && header.startsWith('engine/')) return header === 'engine/engine.h';
@@ -230,9 +231,9 @@ describe('names and sizes', () => {
     assert.deepEqual(wrong, []);
   });
 
-  test('no file outgrows its kind: 300 lines TypeScript, 350 C++, 400 a kernel', () => {
+  test('no file outgrows its kind: 250 lines TypeScript, 350 C++, 400 a kernel', () => {
     const limitOf = (path: string): number => {
-      if (!path.startsWith('native/')) return 300;
+      if (!path.startsWith('native/')) return 250;
       return path.startsWith('native/kernels/') ? 400 : 350;
     };
     const wrong = all.filter((path) => read(path).split('\n').length - 1 > limitOf(path));

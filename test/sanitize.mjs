@@ -18,17 +18,19 @@ function runtimes() {
   });
 }
 
-const environment = {
-  LD_PRELOAD: runtimes().join(' '),
-  // node-gyp-build looks for the addon here.
-  PAIRSCORE_PREBUILD: folder,
-  // For tests that measure time or memory: they have nothing to say about this binary.
-  PAIRSCORE_SANITIZED: '1',
-  // An error ends its process, which fails its test. A leak does not: node has some of its own.
-  ASAN_OPTIONS: `detect_leaks=1:abort_on_error=1:log_path=${reports}/address`,
-  LSAN_OPTIONS: 'exitcode=0',
-  UBSAN_OPTIONS: `print_stacktrace=1:halt_on_error=1:abort_on_error=1:suppressions=${suppressions}`,
-};
+/** What the test processes run under. An error ends its process, which fails its test; a leak is only reported. */
+function environment(detectLeaks) {
+  return {
+    LD_PRELOAD: runtimes().join(' '),
+    // node-gyp-build looks for the addon here.
+    PAIRSCORE_PREBUILD: folder,
+    // For tests that measure time or memory: they have nothing to say about this binary.
+    PAIRSCORE_SANITIZED: '1',
+    ASAN_OPTIONS: `detect_leaks=${detectLeaks}:abort_on_error=1:log_path=${reports}/address`,
+    LSAN_OPTIONS: 'exitcode=0',
+    UBSAN_OPTIONS: `print_stacktrace=1:halt_on_error=1:abort_on_error=1:suppressions=${suppressions}`,
+  };
+}
 
 /** Without the preloaded runtime a sanitized addon refuses to load: so the tests do run on one. */
 function assertSanitized(addon) {
@@ -38,15 +40,15 @@ function assertSanitized(addon) {
 
 /**
  * Memory that our code, or llama.cpp for it, asked for: frames name the source file, or no symbol but the addon.
- * What node keeps for an external value goes with its collection, which does not happen at exit.
+ * V8's own heap, and what node keeps for an external value until it is collected, is not given back by an exit.
  */
 function isOurs(block) {
-  if (/#1 \S+ in napi_create_external /.test(block)) return false;
+  if (/#1 \S+ in (v8::|node::|napi_create_external )/.test(block)) return false;
   return [join(root, 'native/'), '/llama.cpp', 'pairscore.node'].some((name) => block.includes(name));
 }
 
 function isLeakReport(report) {
-  return report.includes('LeakSanitizer');
+  return report.includes('ERROR: LeakSanitizer: detected memory leaks');
 }
 
 /** @returns the parts of the reports that count */
@@ -61,9 +63,14 @@ function findings() {
 assertSanitized(await build('sanitize'));
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
-const files = findTests({ gpu: false, filters: ['test/native/'] });
-const status = runTests(files, { env: environment });
+// Not the doors: they run the TypeScript compiler.
+const files = findTests({ gpu: false, filters: ['test/native/'] }).filter((name) => !name.endsWith('doors.test.ts'));
+// Leaks are looked for where engines are closed before the process ends: LeakSanitizer itself crashes on threads that
+// are just going away, as they do where a test exits in the middle of work.
+const ofLives = files.filter((name) => name.includes('/scorer'));
+const ofCalls = files.filter((name) => !ofLives.includes(name));
+const statuses = [runTests(ofCalls, { env: environment(1) }), runTests(ofLives, { env: environment(0) })];
 const found = findings();
 for (const finding of found) console.error(finding);
 console.log(`sanitize: ${found.length} findings in the reports of AddressSanitizer and LeakSanitizer`);
-process.exitCode = status !== 0 || found.length > 0 ? 1 : 0;
+process.exitCode = statuses.some((status) => status !== 0) || found.length > 0 ? 1 : 0;

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { BadRowPolicy } from '../outcome';
-import type { ScorerOptions } from '../settings';
+import { COMPUTES, STORAGES, TOKENIZERS, type ScorerOptions } from '../settings';
 
 /** Flags that open a scorer, named as the options of openScorer. */
 export type ScorerFlags = Omit<ScorerOptions, 'lookAhead' | 'onStage'>;
@@ -32,15 +32,15 @@ export function addPredictFlags(command: Command): Command {
 export function addScorerFlags(command: Command): Command {
   return command
     .option('--ensemble <file>', 'which models, their weights and devices (default: the bundled demo)')
-    .option('--max-length <tokens>', 'tokens a row, in place of each manifest', wholeNumber)
+    .option('--max-length <tokens>', 'tokens a row, in place of each manifest, at most 1048576', wholeNumber)
     .option('--batch-tokens <tokens>', 'most tokens in one batch, padding included', wholeNumber)
     .option('--tta', 'score each pair also with A and B swapped, and average')
     .option('--spread-max-length', 'give prompt, A and B a third of the length each')
     .option('--device <devices>', 'cpu, cuda:N or auto, several with commas, in place of the ensemble file', listed)
-    .option('--threads <count>', 'CPU threads in all', wholeNumber)
-    .addOption(
-      new Option('--tokenizer <which>', 'native, checked against tokenizer.json, or hf').choices(['native', 'hf']),
-    );
+    .option('--threads <count>', 'CPU threads in all, at most 4 times what the machine offers, or 64', wholeNumber)
+    .addOption(new Option('--tokenizer <which>', 'native, checked against tokenizer.json, or hf').choices(TOKENIZERS))
+    .addOption(new Option('--compute <type>', "what a GPU multiplies in, or llama.cpp's engine").choices(COMPUTES))
+    .addOption(new Option('--weights <storage>', 'how a GPU keeps the weights').choices(STORAGES));
 }
 
 function wholeNumber(text: string): number {

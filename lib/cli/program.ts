@@ -1,6 +1,8 @@
 import { Command } from 'commander';
 import { doctor, type DoctorFlags } from './doctor';
 import { addPredictFlags, addScorerFlags, type PredictFlags } from './flags';
+import { addImportFlags, runImport } from './import';
+import type { ImportFlags } from './import-options';
 import { VERSION } from './package-root';
 import { predict } from './predict';
 
@@ -25,5 +27,6 @@ export function buildProgram(signal: AbortSignal): Command {
     .description('say what this machine and build can do, and open an ensemble')
     .option('--json', 'print JSON')
     .action((flags: DoctorFlags) => doctor(flags));
+  addImportFlags(program.command('import')).action((flags: ImportFlags) => runImport(flags, signal));
   return program;
 }

@@ -48,12 +48,12 @@ export function dryRunText(facts: RunFacts, plan: DryRun): string {
 }
 
 export function modelLine(model: ModelReport): string {
-  const { name, architecture, quantization, devices, adapterMatched, adapterUnmatched, adapterScale } = model;
+  const { name, architecture, quantization, compute, devices, adapterMatched, adapterUnmatched, adapterScale } = model;
   const adapter =
     adapterMatched === 0
       ? 'no adapter'
       : `adapter of ${adapterMatched} LoRA pairs (${adapterUnmatched} unmatched), scale ${adapterScale}`;
-  return `${name}: ${architecture} ${quantization} on ${devices.join(' + ')}, weight ${model.weight.toFixed(3)}, ${adapter}`;
+  return `${name}: ${architecture} ${quantization} in ${compute} on ${devices.join(' + ')}, weight ${model.weight.toFixed(3)}, ${adapter}`;
 }
 
 function planLine(plan: ModelPlan): string {

@@ -25,7 +25,8 @@ export function engineLimits(spec: ModelSpec, device: string, batchTokens: numbe
   }
   const usual = device === 'cpu' ? CPU_BATCH_TOKENS : GPU_BATCH_TOKENS;
   return {
-    maxBatchTokens: batchTokens ?? Math.max(usual, spec.maxLength),
+    // No batch can hold more, whatever is asked for: an engine allocates for all of it.
+    maxBatchTokens: Math.min(batchTokens ?? Math.max(usual, spec.maxLength), MAX_BATCH_SEQUENCES * spec.maxLength),
     maxBatchSequences: MAX_BATCH_SEQUENCES,
   };
 }

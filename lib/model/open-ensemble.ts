@@ -11,7 +11,7 @@ import { verifyFiles } from './verify';
 
 export interface OpenEnsembleOptions extends Pick<
   OpenModelOptions,
-  'threads' | 'batchTokens' | 'spreadMaxLength' | 'tokenizer'
+  'threads' | 'batchTokens' | 'spreadMaxLength' | 'tokenizer' | 'compute' | 'weights'
 > {
   /** In place of the ensemble file's. */
   readonly devices: readonly string[] | null;

@@ -1,7 +1,7 @@
 /** A verified model on its devices: tokenizer and engines, all of them or none. */
 
 import { PairscoreError } from '../errors';
-import type { EngineInfo, NativeEngine } from '../native/contract';
+import type { Compute, EngineInfo, NativeEngine, WeightStorage } from '../native/contract';
 import { openEngine } from '../native/engine';
 import { openRowTokenizer, type RowTokenizer } from '../tokens/row-tokenizer';
 import { engineLimits, type EngineLimits } from './limits';
@@ -18,6 +18,8 @@ export interface OpenModelOptions {
   readonly batchTokens: number | null;
   readonly spreadMaxLength: boolean;
   readonly tokenizer: 'native' | 'hf';
+  readonly compute: Compute;
+  readonly weights: WeightStorage;
 }
 
 export interface OpenEngine {
@@ -79,6 +81,8 @@ async function openOn(device: string, options: OpenModelOptions): Promise<OpenEn
     ...limits,
     maxSequenceTokens: spec.maxLength,
     attentionSoftCap: spec.attentionSoftCap,
+    compute: options.compute,
+    weights: options.weights,
   });
   return { device, engine, info: engine.info(), limits, threads: engineThreads };
 }

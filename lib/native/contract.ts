@@ -3,6 +3,9 @@
  * test/contract.test.ts holds the two together. All fields are required: defaults belong to TypeScript.
  */
 
+export type Compute = 'auto' | 'bf16' | 'f16' | 'fp8' | 'ggml';
+export type WeightStorage = 'auto' | 'resident' | 'streamed';
+
 /** What one engine needs to open: one model on one device. */
 export interface EngineSpec {
   /** Base GGUF. */
@@ -23,6 +26,10 @@ export interface EngineSpec {
   readonly maxBatchSequences: number;
   /** Whether attention logits are soft-capped where the architecture has a soft-cap. */
   readonly attentionSoftCap: boolean;
+  /** What a GPU multiplies in, or 'ggml': libllama's engine on any device. */
+  readonly compute: Compute;
+  /** 'resident' (16-bit copies) or 'streamed' (quantised, expanded a layer at a time), on a GPU. */
+  readonly weights: WeightStorage;
 }
 
 /** What an engine found in its files and on its device. */
@@ -31,6 +38,8 @@ export interface EngineInfo {
   readonly architecture: string;
   /** The base's quantisation, in llama.cpp's words ("Q4_K - Medium"). */
   readonly quantization: string;
+  /** What the products are computed in: 'bf16', 'f16' or 'fp8' by the CUDA engine, 'ggml' by libllama's. */
+  readonly compute: string;
   readonly device: string;
   readonly deviceName: string;
   readonly hiddenSize: number;
@@ -82,6 +91,15 @@ export interface NativeTokenizer {
   close(): Promise<void>;
 }
 
+/** Rows of a tensor and the type they are to become. */
+export interface RowsSpec {
+  /** ggml's name of the type of the rows that come in: 'f32', 'bf16', 'q4_K'. */
+  readonly from: string;
+  readonly to: string;
+  readonly columns: number;
+  readonly threads: number;
+}
+
 export interface DeviceInfo {
   /** 'cpu' or 'cuda:N'. */
   readonly device: string;
@@ -106,4 +124,9 @@ export interface NativeAddon {
   buildInfo(): BuildInfo;
   openEngine(spec: EngineSpec): Promise<NativeEngine>;
   openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer>;
+  /**
+   * Whole rows (rows, columns) in another type, by ggml's own quantisers. b (rows, rank) x a (rank, columns) is added
+   * first; both are empty where nothing is.
+   */
+  convertRows(spec: RowsSpec, rows: Uint8Array, a: Float32Array, b: Float32Array): Promise<Uint8Array>;
 }

@@ -7,13 +7,15 @@ import type {
   EngineSpec,
   NativeEngine,
   NativeTokenizer,
+  RowsSpec,
   TokenLists,
   TokenizerSpec,
 } from './contract';
 import { loadAddon } from './load';
 
 export function buildInfo(): BuildInfo {
-  return loadAddon().buildInfo();
+  const addon = loadAddon();
+  return typedNow(() => addon.buildInfo());
 }
 
 export async function openEngine(spec: EngineSpec): Promise<NativeEngine> {
@@ -26,11 +28,22 @@ export async function openTokenizer(spec: TokenizerSpec): Promise<NativeTokenize
   return new Tokenizer(await typed(() => addon.openTokenizer(spec)));
 }
 
+/** The (rank, columns) and (rows, rank) factors of a product to be added to rows; empty for none. */
+export interface Factors {
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+}
+
+export async function convertRows(spec: RowsSpec, rows: Uint8Array, factors: Factors): Promise<Uint8Array> {
+  const addon = loadAddon();
+  return typed(() => addon.convertRows(spec, rows, factors.a, factors.b));
+}
+
 class Engine implements NativeEngine {
   constructor(private readonly native: NativeEngine) {}
 
   info(): EngineInfo {
-    return this.native.info();
+    return typedNow(() => this.native.info());
   }
 
   score(tokens: Int32Array, offsets: Int32Array): Promise<Float32Array> {
@@ -58,7 +71,19 @@ async function typed<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof PairscoreError || !hasErrorCode(error)) throw error;
-    throw new PairscoreError(error.code, error.message, { cause: error });
+    throw asPairscoreError(error);
   }
+}
+
+function typedNow<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw asPairscoreError(error);
+  }
+}
+
+function asPairscoreError(error: unknown): unknown {
+  if (error instanceof PairscoreError || !hasErrorCode(error)) return error;
+  return new PairscoreError(error.code, error.message, { cause: error });
 }

@@ -25,7 +25,9 @@ const NOTHING: SurroundingTokens = { bos: null, eos: null };
 export function surroundingTokens(tokenizerJson: unknown, tokenizerConfig: unknown): SurroundingTokens {
   const tokenizer = asTree(tokenizerJson);
   const config = asTree(tokenizerConfig);
-  if (REBUILDING_CLASSES.has(config['tokenizer_class'])) return fromConfig(tokenizer, config);
+  // transformers 5 writes its backend down, and keeps the post-processor for every class.
+  const isRebuilt = REBUILDING_CLASSES.has(config['tokenizer_class']) && config['backend'] === undefined;
+  if (isRebuilt) return fromConfig(tokenizer, config);
   return fromProcessor(tokenizer['post_processor'], tokenizer);
 }
 

@@ -42,6 +42,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("buildInfo", Napi::Function::New<BuildInfoObject>(env, "buildInfo"));
   exports.Set("openEngine", Napi::Function::New<OpenEngine>(env, "openEngine"));
   exports.Set("openTokenizer", Napi::Function::New<OpenTokenizer>(env, "openTokenizer"));
+  exports.Set("convertRows", Napi::Function::New<ConvertRows>(env, "convertRows"));
   return exports;
 }
 

@@ -56,6 +56,24 @@ std::vector<int32_t> Int32Argument(const Napi::CallbackInfo & info, size_t index
   return std::vector<int32_t>(array.Data(), array.Data() + array.ElementLength());
 }
 
+std::vector<uint8_t> Uint8Argument(const Napi::CallbackInfo & info, size_t index) {
+  const bool typed =
+      info[index].IsTypedArray() && info[index].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+  if (!typed) Refuse(info.Env(), ArgumentName(index) + " to be a Uint8Array");
+  const Napi::Uint8Array array = info[index].As<Napi::Uint8Array>();
+  if (array.ElementLength() == 0) return {};
+  return std::vector<uint8_t>(array.Data(), array.Data() + array.ElementLength());
+}
+
+std::vector<float> Float32Argument(const Napi::CallbackInfo & info, size_t index) {
+  const bool typed =
+      info[index].IsTypedArray() && info[index].As<Napi::TypedArray>().TypedArrayType() == napi_float32_array;
+  if (!typed) Refuse(info.Env(), ArgumentName(index) + " to be a Float32Array");
+  const Napi::Float32Array array = info[index].As<Napi::Float32Array>();
+  if (array.ElementLength() == 0) return {};
+  return std::vector<float>(array.Data(), array.Data() + array.ElementLength());
+}
+
 std::vector<std::string> TextsArgument(const Napi::CallbackInfo & info, size_t index) {
   if (!info[index].IsArray()) Refuse(info.Env(), ArgumentName(index) + " to be an array of strings");
   const Napi::Array array = info[index].As<Napi::Array>();
@@ -79,6 +97,12 @@ Napi::Value ToInt32Array(Napi::Env env, const std::vector<int32_t> & values) {
 Napi::Value ToFloat32Array(Napi::Env env, const std::vector<float> & values) {
   Napi::Float32Array array = Napi::Float32Array::New(env, values.size());
   if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
+  return array;
+}
+
+Napi::Value ToUint8Array(Napi::Env env, const std::vector<uint8_t> & values) {
+  Napi::Uint8Array array = Napi::Uint8Array::New(env, values.size());
+  if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size());
   return array;
 }
 

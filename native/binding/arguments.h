@@ -17,10 +17,13 @@ bool FlagField(const Napi::Object & object, const char * key);
 Napi::Object ObjectArgument(const Napi::CallbackInfo & info, size_t index);
 bool FlagArgument(const Napi::CallbackInfo & info, size_t index);
 std::vector<int32_t> Int32Argument(const Napi::CallbackInfo & info, size_t index);
+std::vector<uint8_t> Uint8Argument(const Napi::CallbackInfo & info, size_t index);
+std::vector<float> Float32Argument(const Napi::CallbackInfo & info, size_t index);
 std::vector<std::string> TextsArgument(const Napi::CallbackInfo & info, size_t index);
 
 Napi::Value ToInt32Array(Napi::Env env, const std::vector<int32_t> & values);
 Napi::Value ToFloat32Array(Napi::Env env, const std::vector<float> & values);
+Napi::Value ToUint8Array(Napi::Env env, const std::vector<uint8_t> & values);
 Napi::Value ToTexts(Napi::Env env, const std::vector<std::string> & values);
 
 }  // namespace pairscore

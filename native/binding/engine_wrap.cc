@@ -115,6 +115,8 @@ EngineSpec ReadSpec(const Napi::Object & object) {
   spec.max_sequence_tokens = IntegerField(object, "maxSequenceTokens");
   spec.max_batch_sequences = IntegerField(object, "maxBatchSequences");
   spec.attention_soft_cap = FlagField(object, "attentionSoftCap");
+  spec.compute = TextField(object, "compute");
+  spec.weights = TextField(object, "weights");
   return spec;
 }
 
@@ -137,6 +139,7 @@ Napi::Value NativeEngine::Info(const Napi::CallbackInfo & info) {
   Napi::Object object = Napi::Object::New(env);
   object.Set("architecture", engine.architecture);
   object.Set("quantization", engine.quantization);
+  object.Set("compute", engine.compute);
   object.Set("device", engine.device);
   object.Set("deviceName", engine.device_name);
   object.Set("hiddenSize", engine.hidden_size);

@@ -11,5 +11,6 @@ Napi::Function DefineTokenizer(Napi::Env env);
 
 Napi::Value OpenEngine(const Napi::CallbackInfo & info);
 Napi::Value OpenTokenizer(const Napi::CallbackInfo & info);
+Napi::Value ConvertRows(const Napi::CallbackInfo & info);
 
 }  // namespace pairscore

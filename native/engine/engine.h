@@ -26,11 +26,14 @@ struct EngineSpec {
   int32_t max_sequence_tokens;
   int32_t max_batch_sequences;
   bool attention_soft_cap;
+  std::string compute;  // "auto", "bf16", "f16", "fp8", or "ggml": libllama's engine on any device
+  std::string weights;  // "auto", "resident" or "streamed": how the CUDA engine keeps them
 };
 
 struct EngineInfo {
   std::string architecture;
   std::string quantization;
+  std::string compute;  // "ggml", "bf16", "f16" or "fp8"
   std::string device;
   std::string device_name;
   int32_t hidden_size;
@@ -73,6 +76,17 @@ class Tokenizer {
 };
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::string & base_path, int32_t threads);
+
+struct RowsSpec {
+  std::string from;  // ggml's name of the type of the rows that come in
+  std::string to;    // and of those that go out
+  int64_t columns;
+  int32_t threads;
+};
+
+// rows: whole rows (rows, columns) of type `from`, to which b (rows, rank) x a (rank, columns) is added; both are empty
+// where nothing is. By ggml's own quantisers. Throws Error: usage, model_values.
+std::vector<uint8_t> convert_rows(const RowsSpec & spec, View<uint8_t> rows, View<float> a, View<float> b);
 
 struct DeviceInfo {
   std::string device;

@@ -45,6 +45,8 @@ function specOf(entry: GoldenCase, changes: Partial<EngineSpec> = {}): EngineSpe
     maxSequenceTokens: 512,
     maxBatchSequences: 4,
     attentionSoftCap: entry.attentionSoftCap,
+    compute: 'auto',
+    weights: 'auto',
     ...changes,
   };
 }

@@ -22,6 +22,8 @@ export function demoSpec(model: DemoModel, changes: Partial<EngineSpec> = {}): E
     maxSequenceTokens: 128,
     maxBatchSequences: 8,
     attentionSoftCap: true,
+    compute: 'auto',
+    weights: 'auto',
     ...changes,
   };
 }

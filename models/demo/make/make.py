@@ -1,67 +1,68 @@
 """Makes models/demo: tokenizers, both models, their files and manifests, and the two CSV files.
 
-  LLAMA_QUANTIZE=path/to/llama-quantize python models/demo/make/make.py [--steps 900] [--out models/demo]
+  python models/demo/make/make.py [--steps 900] [--out models/demo]
 """
 
 import argparse
-import hashlib
-import json
-import os
 import random
+import shutil
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+import safetensors.torch
 import torch
 
 import corpus
 import demo_rows
-import gguf_files
 import train
 import train_tokenizers
+
+ROOT = Path(__file__).resolve().parents[3]
 
 GEMMA_LORA = {'r': 16, 'lora_alpha': 32, 'lora_dropout': 0.0, 'target_modules': ['q_proj', 'k_proj', 'v_proj'],
               'layers_to_transform': [1, 2]}
 LLAMA_LORA = {'r': 16, 'lora_alpha': 32, 'lora_dropout': 0.0, 'target_modules': ['o_proj', 'v_proj']}
 
 
-def manifest(folder, facts):
-    names = ['base.gguf', 'adapter.gguf', 'head.gguf', 'tokenizer.json', 'tokenizer_config.json']
-    digest = {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names}
-    files = {'base': 'base.gguf', 'adapter': 'adapter.gguf', 'head': 'head.gguf', 'tokenizer': '.', 'sha256': digest}
-    template = dict(zip(('prompt', 'responseA', 'responseB'), facts['style']['template']))
-    tree = {'name': facts['name'], 'architecture': facts['architecture'], **files, 'parser': facts['parser'],
-            'nullText': '', 'joiner': ' ', 'template': template, 'maxLength': 2048, 'truncation': 'right',
-            'bos': facts['bos'], 'eos': facts['eos'], 'specialTokensInText': 'parse', 'attentionSoftCap': facts['softCap'],
-            'labels': train.LABELS, 'adapterTensors': facts['pairs']}
-    (folder / 'manifest.json').write_text(json.dumps(tree, indent=2, ensure_ascii=False) + '\n', 'utf-8')
+def checkpoint(plan, wrapped, folder):
+    """What a training run leaves: the base as a Hugging Face folder, and PEFT's own folder of adapter and head."""
+    base, adapter = folder / 'base', folder / 'adapter'
+    base.mkdir()
+    plan['config'].save_pretrained(base)
+    state = {f'model.{name}': tensor.contiguous() for name, tensor in train.base_state(wrapped).items()}
+    safetensors.torch.save_file(state, base / 'model.safetensors', {'format': 'pt'})
+    wrapped.save_pretrained(adapter)
+    return base, adapter
 
 
-def quantize(source, target, kind):
-    subprocess.run([os.environ['LLAMA_QUANTIZE'], str(source), str(target), kind], check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def import_model(plan, wrapped, out):
+    """pairscore's own importer makes the model's folder, as it does for users. Run `npm run prepare` before."""
+    tokenizer = out / plan['folder']
+    with tempfile.TemporaryDirectory() as scratch:
+        base, adapter = checkpoint(plan, wrapped, Path(scratch))
+        for name in ('tokenizer.json', 'tokenizer_config.json'):
+            shutil.copy(tokenizer / name, base)
+        made = Path(scratch) / plan['folder']
+        subprocess.run(['node', str(ROOT / 'dist' / 'cli' / 'main.js'), 'import', '--base', str(base), '--adapter', str(adapter),
+                        '--template', plan['folder'], '--type', plan['quantization'], '--name', plan['name'], '--out', str(made)],
+                       check=True, stdout=subprocess.DEVNULL)
+        for name in ('base.gguf', 'adapter.gguf', 'head.gguf', 'manifest.json'):
+            shutil.copy(made / name, tokenizer)
 
 
 def make_model(plan, steps, out):
     """Trains one model and writes its folder. Returns the trained model and its encoded held-out rows."""
     torch.manual_seed(plan['seed'])
-    pad, config, folder = plan['pad'], plan['config'], out / plan['folder']
+    pad, config = plan['pad'], plan['config']
     started = time.time()
     rows = train.encode(plan['tokenizer'], plan['style'], corpus.rows(plan['seed'] + 100, 24000))
     # The soft-cap is on for a Gemma only where attention is computed in the open.
     model = train.build(config, attn_implementation='eager' if config.model_type == 'gemma2' else 'sdpa')
     train.warm_up(model, rows, pad, steps)
     wrapped = train.adapt(model, rows, pad, steps * 2 // 3, plan['lora'])
-    pairs = train.lora_pairs(wrapped)
-    with tempfile.TemporaryDirectory() as scratch:
-        plain = Path(scratch) / 'base-f32.gguf'
-        gguf_files.write_base(plain, plan['name'], config, train.base_state(wrapped), folder / 'tokenizer.json')
-        quantize(plain, folder / 'base.gguf', plan['quantization'])
-    gguf_files.write_adapter(folder / 'adapter.gguf', config, pairs, plan['lora']['lora_alpha'])
-    head = wrapped.base_model.model.score.modules_to_save['default'].weight.detach().numpy()
-    gguf_files.write_head(folder / 'head.gguf', config, train.LABELS, head)
-    manifest(folder, plan | {'pairs': len(pairs), 'architecture': config.model_type})
+    import_model(plan, wrapped, out)
     held = train.encode(plan['tokenizer'], plan['style'], demo_rows.held_out(), longest=100000)
     print(f"{plan['name']}: {len(rows)} rows, {time.time() - started:.0f} s, held-out log loss "
           f"{train.log_loss(wrapped, held, pad):.4f}", flush=True)
@@ -81,11 +82,9 @@ def plans(out):
     bos, eot = llama.token_to_id('<|begin_of_text|>'), llama.token_to_id('<|eot_id|>')
     return [
         {'seed': 1, 'name': 'demo-gemma', 'folder': 'gemma', 'config': train.gemma_config(gemma.get_vocab_size()),
-         'tokenizer': gemma, 'style': corpus.GEMMA, 'parser': 'python', 'pad': 0, 'bos': 2, 'eos': 1, 'softCap': True,
-         'lora': GEMMA_LORA, 'quantization': 'Q4_K_M'},
+         'tokenizer': gemma, 'style': corpus.GEMMA, 'pad': 0, 'lora': GEMMA_LORA, 'quantization': 'Q4_K_M'},
         {'seed': 2, 'name': 'demo-llama', 'folder': 'llama', 'config': train.llama_config(llama.get_vocab_size(), bos, eot),
-         'tokenizer': llama, 'style': corpus.LLAMA, 'parser': 'strip', 'pad': eot, 'bos': bos, 'eos': None,
-         'softCap': False, 'lora': LLAMA_LORA, 'quantization': 'Q8_0'},
+         'tokenizer': llama, 'style': corpus.LLAMA, 'pad': eot, 'lora': LLAMA_LORA, 'quantization': 'Q8_0'},
     ]
 
 

@@ -160,8 +160,7 @@ void CudaEngine::open_weights(const CudaOptions & options) {
   info_.adapter_matched = adapter ? static_cast<int32_t>(adapter->pairs().size()) : 0;
   info_.adapter_unmatched = 0;
   info_.adapter_scale = adapter && !adapter->pairs().empty() ? adapter->pairs()[0].scale : 0;
-  info_.quantization =
-      keep == Keep::resident ? compute_name(compute_) : std::string(compute_name(compute_)) + ", streamed";
+  info_.compute = keep == Keep::resident ? compute_name(compute_) : std::string(compute_name(compute_)) + ", streamed";
 }
 
 Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapter) const {
@@ -184,6 +183,8 @@ Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapte
 
 void CudaEngine::describe() {
   info_.architecture = shape_.architecture;
+  const TensorInfo * layer = base_.find("blk.0.ffn_down.weight");
+  info_.quantization = layer ? ggml_type_name(layer->type) : "";
   info_.device = spec_.device;
   info_.device_name = properties_.name;
   info_.hidden_size = shape_.hidden;

@@ -27,8 +27,8 @@ DeviceInfo describe(ggml_backend_dev_t device, const std::string & name) {
   return {name, ggml_backend_dev_description(device), total_bytes, free_bytes};
 }
 
-bool built_with_cuda() {
-#ifdef PAIRSCORE_CUDA
+bool built_with_ggml_cuda() {
+#ifdef PAIRSCORE_GGML_CUDA
   return true;
 #else
   return false;
@@ -58,25 +58,32 @@ ggml_backend_dev_t find_device(const std::string & device) {
     if ("cuda:" + std::to_string(index) == device) found = gpu;
   });
   if (found) return found;
-  const std::string why = !built_with_cuda() ? "this build of pairscore has no CUDA"
-                          : count == 0       ? "no GPU or no driver was found"
-                                             : "the GPUs here are cuda:0 to cuda:" + std::to_string(count - 1);
+  const std::string why =
+      !built_with_ggml_cuda()
+          ? "this build of pairscore drives no GPU in this way (PAIRSCORE_CUDA, PAIRSCORE_GGML_CUDA)"
+      : count == 0 ? "no GPU or no driver was found"
+                   : "the GPUs here are cuda:0 to cuda:" + std::to_string(count - 1);
   throw Error(Code::device_unknown, "Expected an existing device but received " + device + ": " + why);
 }
 
-BuildInfo build_info() {
+BuildInfo llama_build_info() {
   init_llama();
   BuildInfo info;
-  info.flavour = built_with_cuda() ? "cuda" : "cpu";
+  info.flavour = built_with_ggml_cuda() ? "cuda" : "cpu";
   info.llama_version = llama_version();
   info.system_info = llama_print_system_info();
   if (ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU)) {
     info.devices.push_back(describe(cpu, "cpu"));
   }
-  for_each_gpu([&](ggml_backend_dev_t gpu, int index) {
-    info.devices.push_back(describe(gpu, "cuda:" + std::to_string(index)));
-  });
   return info;
+}
+
+std::vector<DeviceInfo> llama_gpus() {
+  init_llama();
+  std::vector<DeviceInfo> gpus;
+  for_each_gpu(
+      [&](ggml_backend_dev_t gpu, int index) { gpus.push_back(describe(gpu, "cuda:" + std::to_string(index))); });
+  return gpus;
 }
 
 }  // namespace pairscore

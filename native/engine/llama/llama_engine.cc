@@ -162,6 +162,7 @@ void LlamaEngine::load_adapter(const Adapter & adapter) {
 void LlamaEngine::describe(const BaseInfo & base) {
   info_.architecture = base.architecture;
   info_.quantization = llama_ftype_name(llama_model_ftype(model_.get()));
+  info_.compute = "ggml";
   info_.device = spec_.device;
   ggml_backend_dev_t device = device_ ? device_ : ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
   info_.device_name = ggml_backend_dev_description(device);

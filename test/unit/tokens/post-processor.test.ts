@@ -41,6 +41,11 @@ describe('the tokens around a text', () => {
     assert.deepEqual(read({ add_bos_token: false, add_eos_token: true }), { bos: null, eos: 1 });
   });
 
+  test("are the post-processor's for Gemma's class too where transformers 5 saved it", () => {
+    const tokenizer = { post_processor: template('<bos>', '$A', '<eos>'), added_tokens: added };
+    assert.deepEqual(surroundingTokens(tokenizer, { ...gemma, backend: 'tokenizers' }), { bos: 2, eos: 1 });
+  });
+
   test("ignore add_eos_token for Llama-3's class", () => {
     const config = { tokenizer_class: 'PreTrainedTokenizerFast', eos_token: '<eos>', add_eos_token: true };
     const tokenizer = { post_processor: template('<bos>', '$A'), added_tokens: added };
