@@ -51,7 +51,9 @@ DeviceBuffer Bench::random_values(size_t bytes, unsigned seed) {
   for (uint16_t & value : some) value = static_cast<uint16_t>((random() & 0x80ff) | 0x3f00);
   DeviceBuffer buffer(bytes + 64);
   for (size_t at = 0; at < bytes; at += some.size() * 2) {
-    check_cuda(cudaMemcpy(buffer.as<char>() + at, some.data(), std::min(some.size() * 2, bytes - at), cudaMemcpyHostToDevice), "copying");
+    check_cuda(
+        cudaMemcpy(buffer.as<char>() + at, some.data(), std::min(some.size() * 2, bytes - at), cudaMemcpyHostToDevice),
+        "copying");
   }
   return buffer;
 }
@@ -78,42 +80,65 @@ void Bench::time(const char * what, double bytes, const std::function<void()> & 
 
 void Bench::products(Element element) {
   const int64_t q = int64_t(s_.q_heads) * s_.head_size, qkv = q + 2 * int64_t(s_.kv_heads) * s_.head_size;
-  const std::pair<int64_t, int64_t> shapes[] = {{s_.hidden, qkv}, {q, s_.hidden}, {s_.hidden, 2 * s_.feed_forward}, {s_.feed_forward, s_.hidden}};
+  const std::pair<int64_t, int64_t> shapes[] = {
+      {s_.hidden, qkv}, {q, s_.hidden}, {s_.hidden, 2 * s_.feed_forward}, {s_.feed_forward, s_.hidden}};
   const char * names[] = {"product q|k|v", "product o", "product gate|up", "product down"};
   for (int i = 0; i < 4; i++) {
     const auto [depth, columns] = shapes[i];
-    const DeviceBuffer a = random_values(static_cast<size_t>(tokens_ * depth) * 2, 1), w = random_values(static_cast<size_t>(columns * depth) * 2, 2);
+    const DeviceBuffer a = random_values(static_cast<size_t>(tokens_ * depth) * 2, 1),
+                       w = random_values(static_cast<size_t>(columns * depth) * 2, 2);
     const DeviceBuffer out(static_cast<size_t>(tokens_ * columns) * 2);
     const std::vector<float> one = {1.f};
     DeviceBuffer scale(4);
     check_cuda(cudaMemcpy(scale.data(), one.data(), 4, cudaMemcpyHostToDevice), "copying");
     const float * at = element == Element::e4m3 ? scale.as<float>() : nullptr;
-    time(names[i], 0, [&] { products_.run({a.data(), w.data(), out.data(), tokens_, columns, depth, columns, at, at, element, Element::bf16}); });
+    time(names[i], 0, [&] {
+      products_.run({a.data(), w.data(), out.data(), tokens_, columns, depth, columns, at, at, element, Element::bf16});
+    });
   }
 }
 
 void Bench::elementwise() {
-  const size_t t = static_cast<size_t>(tokens_), hidden = static_cast<size_t>(s_.hidden), feed = static_cast<size_t>(s_.feed_forward);
-  const DeviceBuffer y = random_values(t * hidden * 2, 3), x = random_values(t * hidden * 4, 4), h(t * hidden * 2), weight = random_values(hidden * 4, 5);
+  const size_t t = static_cast<size_t>(tokens_), hidden = static_cast<size_t>(s_.hidden),
+               feed = static_cast<size_t>(s_.feed_forward);
+  const DeviceBuffer y = random_values(t * hidden * 2, 3), x = random_values(t * hidden * 4, 4), h(t * hidden * 2),
+                     weight = random_values(hidden * 4, 5);
   const float * post = s_.soft_cap > 0 ? weight.as<float>() : nullptr;
   const double norm_bytes = static_cast<double>(t * hidden) * 12;
   time("add_norm", norm_bytes, [&] {
-    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.as<float>(), weight.as<float>(), h.data(), 1.f, Element::bf16, Element::bf16}, stream_.get());
+    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.as<float>(), weight.as<float>(), h.data(), 1.f,
+              Element::bf16, Element::bf16},
+             stream_.get());
   });
   const DeviceBuffer gate_up = random_values(t * feed * 4, 6), gated(t * feed * 2), scales(t * 4);
   const Activation activation = s_.soft_cap > 0 ? Activation::gelu_tanh : Activation::silu;
-  time("gate", static_cast<double>(t * feed) * 6, [&] { gate({gate_up.data(), tokens_, s_.feed_forward, activation, gated.data(), nullptr, Element::bf16, Element::bf16}, stream_.get()); });
-  time("gate to e4m3", static_cast<double>(t * feed) * 5,
-       [&] { gate({gate_up.data(), tokens_, s_.feed_forward, activation, gated.data(), scales.as<float>(), Element::bf16, Element::e4m3}, stream_.get()); });
+  time("gate", static_cast<double>(t * feed) * 6, [&] {
+    gate({gate_up.data(), tokens_, s_.feed_forward, activation, gated.data(), nullptr, Element::bf16, Element::bf16},
+         stream_.get());
+  });
+  time("gate to e4m3", static_cast<double>(t * feed) * 5, [&] {
+    gate({gate_up.data(), tokens_, s_.feed_forward, activation, gated.data(), scales.as<float>(), Element::bf16,
+          Element::e4m3},
+         stream_.get());
+  });
   const int64_t q = int64_t(s_.q_heads) * s_.head_size;
-  time("quantize_rows (attention)", static_cast<double>(tokens_) * static_cast<double>(q) * 3, [&] { quantize_rows({gate_up.data(), tokens_, q, gated.data(), scales.as<float>(), Element::bf16}, stream_.get()); });
+  time("quantize_rows (attention)", static_cast<double>(tokens_) * static_cast<double>(q) * 3, [&] {
+    quantize_rows({gate_up.data(), tokens_, q, gated.data(), scales.as<float>(), Element::bf16}, stream_.get());
+  });
   const int64_t rows = 2 * s_.feed_forward;
-  const DeviceBuffer blocks = random_values(static_cast<size_t>(rows * quant_row_bytes(s_.quant, s_.hidden)), 7), wide(static_cast<size_t>(rows * s_.hidden) * 2);
-  time("expand gate|up", static_cast<double>(rows) * (static_cast<double>(quant_row_bytes(s_.quant, s_.hidden)) + 2.0 * s_.hidden),
-       [&] { expand_weight({blocks.data(), s_.quant, rows, s_.hidden, nullptr, nullptr, 0, 0, 0, wide.data(), Element::bf16}, stream_.get()); });
+  const DeviceBuffer blocks = random_values(static_cast<size_t>(rows * quant_row_bytes(s_.quant, s_.hidden)), 7),
+                     wide(static_cast<size_t>(rows * s_.hidden) * 2);
+  time("expand gate|up",
+       static_cast<double>(rows) * (static_cast<double>(quant_row_bytes(s_.quant, s_.hidden)) + 2.0 * s_.hidden), [&] {
+         expand_weight(
+             {blocks.data(), s_.quant, rows, s_.hidden, nullptr, nullptr, 0, 0, 0, wide.data(), Element::bf16},
+             stream_.get());
+       });
   const DeviceBuffer lora = random_values(static_cast<size_t>(16 * (rows + s_.hidden)) * 4, 8);
   time("expand with LoRA of rank 16", 0, [&] {
-    expand_weight({blocks.data(), s_.quant, rows, s_.hidden, lora.as<float>(), lora.as<float>() + 16 * s_.hidden, 16, 1.f, 0, wide.data(), Element::bf16}, stream_.get());
+    expand_weight({blocks.data(), s_.quant, rows, s_.hidden, lora.as<float>(), lora.as<float>() + 16 * s_.hidden, 16,
+                   1.f, 0, wide.data(), Element::bf16},
+                  stream_.get());
   });
 }
 
@@ -123,20 +148,39 @@ void Bench::attend(const char * what, const std::vector<int> & lengths, float so
     if (offsets.back() + length <= tokens_) offsets.push_back(offsets.back() + length);
   }
   const AttentionPath path = AttentionPath::hopper;
-  const int32_t total = offsets.back(), rows = static_cast<int32_t>(offsets.size()) - 1, tile_rows = attention_tile_rows(s_.head_size, path);
-  std::vector<int32_t> ids(static_cast<size_t>(total)), run(static_cast<size_t>(largest_packing({total, rows}, tile_rows)));
+  const int32_t total = offsets.back(), rows = static_cast<int32_t>(offsets.size()) - 1,
+                tile_rows = attention_tile_rows(s_.head_size, path);
+  std::vector<int32_t> ids(static_cast<size_t>(total)),
+      run(static_cast<size_t>(largest_packing({total, rows}, tile_rows)));
   RowList list(static_cast<size_t>(rows));
   std::iota(list.begin(), list.end(), 0);
-  const Packing packing = pack_rows({ids.data(), ids.size()}, {offsets.data(), offsets.size()}, list, tile_rows, run.data());
+  const Packing packing =
+      pack_rows({ids.data(), ids.size()}, {offsets.data(), offsets.size()}, list, tile_rows, run.data());
   const int64_t q = int64_t(s_.q_heads) * s_.head_size, kv = int64_t(s_.kv_heads) * s_.head_size, stride = q + 2 * kv;
-  const DeviceBuffer qkv = random_values(static_cast<size_t>(tokens_ * stride) * 2, 9), out(static_cast<size_t>(tokens_ * q) * 2);
+  const DeviceBuffer qkv = random_values(static_cast<size_t>(tokens_ * stride) * 2, 9),
+                     out(static_cast<size_t>(tokens_ * q) * 2);
   const DeviceBuffer table = random_values(static_cast<size_t>(2048 * s_.head_size) * 4, 10);
   DeviceBuffer device_run(run.size() * 4);
   check_cuda(cudaMemcpy(device_run.data(), run.data(), device_run.bytes(), cudaMemcpyHostToDevice), "copying");
   const char * base = qkv.as<char>();
-  const AttentionArgs args{base, stride, base + q * 2, base + (q + kv) * 2, stride, table.as<float>(), table.as<float>(), out.data(),
-                           reinterpret_cast<const AttentionTile *>(device_run.as<int32_t>() + packing.tiles_at()), packing.tiles, s_.q_heads, s_.kv_heads, s_.head_size,
-                           0.01f, soft_cap, 0, Element::bf16, path};
+  const AttentionArgs args{base,
+                           stride,
+                           base + q * 2,
+                           base + (q + kv) * 2,
+                           stride,
+                           table.as<float>(),
+                           table.as<float>(),
+                           out.data(),
+                           reinterpret_cast<const AttentionTile *>(device_run.as<int32_t>() + packing.tiles_at()),
+                           packing.tiles,
+                           s_.q_heads,
+                           s_.kv_heads,
+                           s_.head_size,
+                           0.01f,
+                           soft_cap,
+                           0,
+                           Element::bf16,
+                           path};
   time(what, 0, [&] { attention(args, stream_.get()); });
   double flops = 0;
   for (int32_t row = 0; row < rows; row++) {
@@ -144,7 +188,15 @@ void Bench::attend(const char * what, const std::vector<int> & lengths, float so
     flops += 2 * length * length * static_cast<double>(q);
   }
   std::printf("    (%d rows, %d tokens, %.1f GFLOP counted causally)\n", rows, total, flops / 1e9);
-  RopeArgs turn{const_cast<char *>(base) + q * 2, total, stride, s_.kv_heads, s_.head_size, device_run.as<int32_t>() + packing.positions_at(), table.as<float>(), table.as<float>(), Element::bf16};
+  RopeArgs turn{const_cast<char *>(base) + q * 2,
+                total,
+                stride,
+                s_.kv_heads,
+                s_.head_size,
+                device_run.as<int32_t>() + packing.positions_at(),
+                table.as<float>(),
+                table.as<float>(),
+                Element::bf16};
   time("rope of k", static_cast<double>(total * kv) * 4, [&] { rope(turn, stream_.get()); });
 }
 

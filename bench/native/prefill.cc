@@ -35,7 +35,8 @@ Rows random_rows(int count, int length, int vocabulary) {
   std::sort(lengths.rbegin(), lengths.rend());
   Rows rows;
   for (int tokens : lengths) {
-    for (int i = 0; i < tokens; i++) rows.tokens.push_back(std::uniform_int_distribution<int>(5, vocabulary - 1)(random));
+    for (int i = 0; i < tokens; i++)
+      rows.tokens.push_back(std::uniform_int_distribution<int>(5, vocabulary - 1)(random));
     rows.offsets.push_back(static_cast<int32_t>(rows.tokens.size()));
   }
   return rows;
@@ -59,12 +60,15 @@ std::vector<float> score(Engine & engine, const Rows & rows) {
 }
 
 void print_logits(const std::vector<float> & logits, int labels) {
-  for (size_t i = 0; i < logits.size(); i++) std::printf("%.9g%c", logits[i], (i + 1) % static_cast<size_t>(labels) ? ' ' : '\n');
+  for (size_t i = 0; i < logits.size(); i++)
+    std::printf("%.9g%c", logits[i], (i + 1) % static_cast<size_t>(labels) ? ' ' : '\n');
 }
 
 CudaOptions options_of(const std::string & compute, const std::string & weights) {
   CudaOptions options{};
-  options.compute = compute == "f16" ? CudaOptions::Compute::f16 : compute == "fp8" ? CudaOptions::Compute::fp8 : CudaOptions::Compute::bf16;
+  options.compute = compute == "f16"   ? CudaOptions::Compute::f16
+                    : compute == "fp8" ? CudaOptions::Compute::fp8
+                                       : CudaOptions::Compute::bf16;
   options.weights = weights == "streamed" ? CudaOptions::Weights::streamed : CudaOptions::Weights::resident;
   return options;
 }
@@ -79,7 +83,9 @@ int run(int argc, char ** argv) {
   const double opened_at = now();
   const std::unique_ptr<Engine> engine = open_cuda_engine(spec, options_of(argv[4], argv[5]));
   const double open_seconds = now() - opened_at;
-  const Rows rows = given ? read_rows(argv[7] + 1) : random_rows(std::stoi(argv[7]), argc > 9 ? std::stoi(argv[9]) : 0, engine->info().vocabulary_size);
+  const Rows rows =
+      given ? read_rows(argv[7] + 1)
+            : random_rows(std::stoi(argv[7]), argc > 9 ? std::stoi(argv[9]) : 0, engine->info().vocabulary_size);
   double first = now();
   const std::vector<float> logits = score(*engine, rows);
   first = now() - first;
@@ -104,10 +110,14 @@ int run(int argc, char ** argv) {
   }
   std::sort(seconds.begin(), seconds.end());
   const double tokens = static_cast<double>(rows.tokens.size());
-  std::printf("%s %s %s batch %s %s%s: %8.0f tokens/s, %.1f rows/s (spread %.1f %%), %zu rows of %.0f tokens on average; opened in %.2f s, first pass %.2f s, weights %.2f GiB\n",
-              engine->info().architecture.c_str(), argv[4], argv[5], argv[6], spec.attention_soft_cap ? "cap" : "nocap", argc > 9 ? " fixed length" : "", tokens / seconds[1],
-              static_cast<double>(rows.offsets.size() - 1) / seconds[1], (seconds[2] / seconds[0] - 1) * 100, rows.offsets.size() - 1,
-              tokens / static_cast<double>(rows.offsets.size() - 1), open_seconds, first, static_cast<double>(engine->info().weight_bytes) / (1 << 30));
+  std::printf(
+      "%s %s %s batch %s %s%s: %8.0f tokens/s, %.1f rows/s (spread %.1f %%), %zu rows of %.0f tokens on average; "
+      "opened in %.2f s, first pass %.2f s, weights %.2f GiB\n",
+      engine->info().architecture.c_str(), argv[4], argv[5], argv[6], spec.attention_soft_cap ? "cap" : "nocap",
+      argc > 9 ? " fixed length" : "", tokens / seconds[1], static_cast<double>(rows.offsets.size() - 1) / seconds[1],
+      (seconds[2] / seconds[0] - 1) * 100, rows.offsets.size() - 1,
+      tokens / static_cast<double>(rows.offsets.size() - 1), open_seconds, first,
+      static_cast<double>(engine->info().weight_bytes) / (1 << 30));
   return 0;
 }
 
@@ -115,7 +125,9 @@ int run(int argc, char ** argv) {
 
 int main(int argc, char ** argv) {
   if (argc < 8) {
-    std::fprintf(stderr, "usage: prefill BASE ADAPTER|- HEAD bf16|f16|fp8 resident|streamed BATCH_TOKENS ROWS|@FILE [cap|nocap] [LENGTH]\n");
+    std::fprintf(stderr,
+                 "usage: prefill BASE ADAPTER|- HEAD bf16|f16|fp8 resident|streamed BATCH_TOKENS ROWS|@FILE "
+                 "[cap|nocap] [LENGTH]\n");
     return 2;
   }
   try {

@@ -27,8 +27,9 @@ uint64_t first_start = UINT64_MAX, last_end = 0;
 // "void pairscore::(anonymous namespace)::gate_kernel<...>(...)" -> "gate_kernel"; cuBLASLt's own names as they are.
 std::string short_name(const char * mangled) {
   const std::string name = mangled;
-  for (const char * kernel : {"attention_hopper_kernel", "attention_kernel", "add_norm_kernel", "gate_e4m3_kernel", "gate_kernel", "rope_kernel", "embed_kernel", "gather_kernel",
-                              "head_kernel", "quantize_rows_kernel", "expand_lora_kernel", "expand_kernel"}) {
+  for (const char * kernel : {"attention_hopper_kernel", "attention_kernel", "add_norm_kernel", "gate_e4m3_kernel",
+                              "gate_kernel", "rope_kernel", "embed_kernel", "gather_kernel", "head_kernel",
+                              "quantize_rows_kernel", "expand_lora_kernel", "expand_kernel"}) {
     if (name.find(kernel) != std::string::npos) return kernel;
   }
   return name.substr(0, 90);
@@ -58,18 +59,23 @@ int run(char ** argv) {
   const int kEdges[] = {34, 133, 196, 263, 333, 406, 481, 551, 623, 703, 782, 878, 999, 1194, 1639, 2048};
   EngineSpec spec{};
   spec.base_path = argv[1], spec.adapter_path = std::string(argv[2]) == "-" ? "" : argv[2], spec.head_path = argv[3];
-  spec.device = "cuda:0", spec.threads = 4, spec.max_batch_tokens = std::stoi(argv[6]), spec.max_sequence_tokens = 2048, spec.max_batch_sequences = 256;
+  spec.device = "cuda:0", spec.threads = 4, spec.max_batch_tokens = std::stoi(argv[6]), spec.max_sequence_tokens = 2048,
+  spec.max_batch_sequences = 256;
   spec.attention_soft_cap = true;
   const std::string compute = argv[4];
   CudaOptions options{};
-  options.compute = compute == "fp8" ? CudaOptions::Compute::fp8 : compute == "f16" ? CudaOptions::Compute::f16 : CudaOptions::Compute::bf16;
-  options.weights = std::string(argv[5]) == "streamed" ? CudaOptions::Weights::streamed : CudaOptions::Weights::resident;
+  options.compute = compute == "fp8"   ? CudaOptions::Compute::fp8
+                    : compute == "f16" ? CudaOptions::Compute::f16
+                                       : CudaOptions::Compute::bf16;
+  options.weights =
+      std::string(argv[5]) == "streamed" ? CudaOptions::Weights::streamed : CudaOptions::Weights::resident;
   const std::unique_ptr<Engine> engine = open_cuda_engine(spec, options);
   std::mt19937 random(3);
   std::vector<int32_t> tokens, offsets = {0};
   for (int i = 0; i < std::stoi(argv[7]); i++) {
     const int length = std::uniform_int_distribution<int>(kEdges[i % 15], kEdges[i % 15 + 1])(random);
-    for (int k = 0; k < length; k++) tokens.push_back(std::uniform_int_distribution<int>(5, engine->info().vocabulary_size - 1)(random));
+    for (int k = 0; k < length; k++)
+      tokens.push_back(std::uniform_int_distribution<int>(5, engine->info().vocabulary_size - 1)(random));
     offsets.push_back(static_cast<int32_t>(tokens.size()));
   }
   const auto score = [&] { engine->score({tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}); };
@@ -87,9 +93,11 @@ int run(char ** argv) {
   }
   std::sort(order.rbegin(), order.rend());
   const double wall = static_cast<double>(last_end - first_start) / 1e3, count = static_cast<double>(tokens.size());
-  std::printf("%s %s %s: %.3f us a token on the device, of which %.3f in kernels and %.3f between them\n", engine->info().architecture.c_str(), argv[4], argv[5], wall / count, busy / count,
-              (wall - busy) / count);
-  for (const auto & [time, name] : order) std::printf("  %7.3f us a token %5.1f %% %6d calls of %8.1f us  %s\n", time / count, 100 * time / wall, sums[name].calls, time / sums[name].calls, name.c_str());
+  std::printf("%s %s %s: %.3f us a token on the device, of which %.3f in kernels and %.3f between them\n",
+              engine->info().architecture.c_str(), argv[4], argv[5], wall / count, busy / count, (wall - busy) / count);
+  for (const auto & [time, name] : order)
+    std::printf("  %7.3f us a token %5.1f %% %6d calls of %8.1f us  %s\n", time / count, 100 * time / wall,
+                sums[name].calls, time / sums[name].calls, name.c_str());
   return 0;
 }
 

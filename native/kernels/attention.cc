@@ -18,7 +18,8 @@ std::vector<double> turned(const AttentionArgs & args, const float * q, int posi
   return out;
 }
 
-void attend(const AttentionArgs & args, const std::vector<double> & q, const float * k, const float * v, int last, float * out) {
+void attend(const AttentionArgs & args, const std::vector<double> & q, const float * k, const float * v, int last,
+            float * out) {
   const int first = args.window > 0 ? std::max(0, last - args.window + 1) : 0;
   std::vector<double> weights(static_cast<size_t>(last - first + 1));
   double most = -INFINITY, total = 0;

@@ -16,20 +16,28 @@ struct Attend {
   const AttentionArgs & args;
   const AttentionTile tile;
   const int head, warp, lane;
-  T * q, * k, * v;  // shared tiles
+  T *q, *k, *v;  // shared tiles
   float scores[kRowTiles][kKeyTiles][4];
   float out[kRowTiles][kOutTiles][4] = {};
   float most[kRowTiles][2], total[kRowTiles][2] = {};
 
   __device__ Attend(const AttentionArgs & a, T * shared)
-      : args(a), tile(a.tiles[blockIdx.x / a.q_heads]), head(blockIdx.x % a.q_heads), warp(threadIdx.x / 32), lane(threadIdx.x % 32),
-        q(shared), k(shared + kQueries * kSize), v(k + kKeys * kSize) {
+      : args(a),
+        tile(a.tiles[blockIdx.x / a.q_heads]),
+        head(blockIdx.x % a.q_heads),
+        warp(threadIdx.x / 32),
+        lane(threadIdx.x % 32),
+        q(shared),
+        k(shared + kQueries * kSize),
+        v(k + kKeys * kSize) {
 #pragma unroll
     for (int r = 0; r < kRowTiles; r++) most[r][0] = most[r][1] = -INFINITY;
   }
 
   // Query row inside the tile of this thread's accumulator rows.
-  __device__ int query(int row_tile, int half) const { return (warp * kRowTiles + row_tile) * 16 + half * 8 + lane / 4; }
+  __device__ int query(int row_tile, int half) const {
+    return (warp * kRowTiles + row_tile) * 16 + half * 8 + lane / 4;
+  }
 
   __device__ void load_q() {
     const int half = kSize / 2;
@@ -37,7 +45,8 @@ struct Attend {
       const int row = i / (kChunks / 2), chunk = i % (kChunks / 2);
       float low[8] = {}, high[8] = {};
       if (row < tile.q_count) {
-        const T * source = static_cast<const T *>(args.q) + (tile.q_row + row) * args.q_stride + head * kSize + chunk * 8;
+        const T * source =
+            static_cast<const T *>(args.q) + (tile.q_row + row) * args.q_stride + head * kSize + chunk * 8;
         const int64_t table = int64_t(tile.q_position + row) * half + chunk * 8;
         float a[8], b[8], c[8], s[8];
         load8(source, a);
@@ -57,12 +66,14 @@ struct Attend {
 
   // Keys at `end` and beyond are zeros, so that a masked score never meets a value that is not finite.
   __device__ void load_keys(T * target, const void * source, int first, int end) {
-    const T * base = static_cast<const T *>(source) + int64_t(tile.kv_row) * args.kv_stride + head / (args.q_heads / args.kv_heads) * kSize;
+    const T * base = static_cast<const T *>(source) + int64_t(tile.kv_row) * args.kv_stride +
+                     head / (args.q_heads / args.kv_heads) * kSize;
 #pragma unroll
     for (int i = threadIdx.x; i < kKeys * kChunks; i += kThreads) {
       const int row = i / kChunks, chunk = i % kChunks;
       const bool present = first + row < end;
-      copy16<P>(target + swizzled<kSize>(row, chunk), base + (present ? first + row : 0) * args.kv_stride + chunk * 8, present);
+      copy16<P>(target + swizzled<kSize>(row, chunk), base + (present ? first + row : 0) * args.kv_stride + chunk * 8,
+                present);
     }
   }
 
@@ -77,7 +88,8 @@ struct Attend {
       uint32_t a[kRowTiles][4];
 #pragma unroll
       for (int r = 0; r < kRowTiles; r++) {
-        load_matrices(a[r], shared_address(q + swizzled<kSize>((warp * kRowTiles + r) * 16 + lane % 16, d * 2 + lane / 16)));
+        load_matrices(a[r],
+                      shared_address(q + swizzled<kSize>((warp * kRowTiles + r) * 16 + lane % 16, d * 2 + lane / 16)));
       }
 #pragma unroll
       for (int n = 0; n < kKeyTiles; n += 2) {
@@ -182,7 +194,9 @@ template <typename T, int kSize, int kKeys, int kRowTiles, AttentionPath P>
 void launch(const AttentionArgs & args, Stream stream) {
   constexpr int bytes = Attend<T, kSize, kKeys, kRowTiles, P>::kSharedBytes;
   const auto kernel = attention_kernel<T, kSize, kKeys, kRowTiles, P>;
-  if (bytes > 48 * 1024 && cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) check_launch("attention");
+  if (bytes > 48 * 1024 &&
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess)
+    check_launch("attention");
   kernel<<<static_cast<unsigned>(args.tile_count) * args.q_heads, kThreads, bytes, stream>>>(args);
   check_launch("attention");
 }
@@ -190,18 +204,24 @@ void launch(const AttentionArgs & args, Stream stream) {
 template <typename T>
 void launch_ampere(const AttentionArgs & args, Stream stream) {
   switch (args.head_size) {
-    case 64: return launch<T, 64, 64, 2, AttentionPath::ampere>(args, stream);
-    case 128: return launch<T, 128, 64, 2, AttentionPath::ampere>(args, stream);
-    default: return launch<T, 256, 64, 1, AttentionPath::ampere>(args, stream);
+    case 64:
+      return launch<T, 64, 64, 2, AttentionPath::ampere>(args, stream);
+    case 128:
+      return launch<T, 128, 64, 2, AttentionPath::ampere>(args, stream);
+    default:
+      return launch<T, 256, 64, 1, AttentionPath::ampere>(args, stream);
   }
 }
 
 // 64 KiB of shared memory are all that sm_75 has.
 void launch_turing(const AttentionArgs & args, Stream stream) {
   switch (args.head_size) {
-    case 64: return launch<__half, 64, 64, 1, AttentionPath::turing>(args, stream);
-    case 128: return launch<__half, 128, 64, 1, AttentionPath::turing>(args, stream);
-    default: return launch<__half, 256, 32, 1, AttentionPath::turing>(args, stream);
+    case 64:
+      return launch<__half, 64, 64, 1, AttentionPath::turing>(args, stream);
+    case 128:
+      return launch<__half, 128, 64, 1, AttentionPath::turing>(args, stream);
+    default:
+      return launch<__half, 256, 32, 1, AttentionPath::turing>(args, stream);
   }
 }
 
@@ -214,7 +234,8 @@ int attention_tile_rows(int head_size, AttentionPath path) {
 void attention(const AttentionArgs & args, Stream stream) {
   if (args.tile_count == 0) return;
   if (args.head_size != 64 && args.head_size != 128 && args.head_size != 256) {
-    throw Error(Code::internal, "Expected a head size of 64, 128 or 256 for attention but received " + std::to_string(args.head_size));
+    throw Error(Code::internal,
+                "Expected a head size of 64, 128 or 256 for attention but received " + std::to_string(args.head_size));
   }
   if (args.path == AttentionPath::turing && args.element != Element::f16) {
     throw Error(Code::internal, "Expected f16 on the sm_75 path of attention");

@@ -10,7 +10,7 @@ namespace pairscore {
 
 // A run of query rows of one sequence, at most attention_tile_rows of them.
 struct AttentionTile {
-  int32_t q_row;       // first row in q and out
+  int32_t q_row;  // first row in q and out
   int32_t q_count;
   int32_t q_position;  // of the first row, inside its sequence
   int32_t kv_row;      // row of the sequence's position 0 in k and v
@@ -20,24 +20,24 @@ struct AttentionTile {
 enum class AttentionPath { turing, ampere, hopper };
 
 struct AttentionArgs {
-  const void * q;         // (q rows, q_heads, head_size), q_stride elements between rows
+  const void * q;  // (q rows, q_heads, head_size), q_stride elements between rows
   int64_t q_stride;
-  const void * k;         // (rows, kv_heads, head_size), kv_stride elements between rows
-  const void * v;         // likewise
+  const void * k;  // (rows, kv_heads, head_size), kv_stride elements between rows
+  const void * v;  // likewise
   int64_t kv_stride;
   const float * cosines;  // (positions, head_size / 2)
   const float * sines;
-  void * out;             // (q rows, q_heads, head_size), dense
+  void * out;  // (q rows, q_heads, head_size), dense
   const AttentionTile * tiles;
   int tile_count;
   int q_heads;
   int kv_heads;
-  int head_size;          // 64, 128 or 256
+  int head_size;  // 64, 128 or 256
   float scale;
-  float soft_cap;         // 0: none
-  int window;             // keys that a query sees, itself included; 0: all
-  Element element;        // f16, bf16
-  AttentionPath path;     // turing: f16 only; hopper: compute capability 9.0 only
+  float soft_cap;      // 0: none
+  int window;          // keys that a query sees, itself included; 0: all
+  Element element;     // f16, bf16
+  AttentionPath path;  // turing: f16 only; hopper: compute capability 9.0 only
 };
 
 int attention_tile_rows(int head_size, AttentionPath path);

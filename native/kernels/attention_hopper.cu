@@ -26,7 +26,9 @@ constexpr int kSharedBytes = (kGroups * kHeads<kSize> + kKeySlots + kValueSlots)
 constexpr int kGroupBytes = 8 * 128;  // 8 rows of a panel
 
 // Byte offset of a 16-byte chunk of a tile row: panels of 64 columns, rows of 128 bytes, chunks swapped by row.
-__device__ inline int chunk_at(int row, int chunk) { return chunk / 8 * kPanelBytes + row * 128 + ((chunk ^ row) % 8 << 4); }
+__device__ inline int chunk_at(int row, int chunk) {
+  return chunk / 8 * kPanelBytes + row * 128 + ((chunk ^ row) % 8 << 4);
+}
 
 template <typename T, int kSize>
 struct AttendHopper {
@@ -36,16 +38,22 @@ struct AttendHopper {
   const AttentionArgs & args;
   const AttentionTile tile;
   const int first_head, group, lane, row;  // row: this thread's first query row in the tile
-  char * const q, * const k, * const v;    // shared tiles: of every head, of kKeySlots, of kValueSlots
+  char *const q, *const k, *const v;       // shared tiles: of every head, of kKeySlots, of kValueSlots
   float scores[kOwn][kKeyTiles][4];
   uint32_t weights[kOwn][kRows / 16][4];
   float out[kOwn][kOutTiles][4] = {};
   float most[kOwn][2], total[kOwn][2] = {};
 
   __device__ AttendHopper(const AttentionArgs & a, char * shared)
-      : args(a), tile(a.tiles[blockIdx.x / (a.q_heads / kBlockHeads)]), first_head(blockIdx.x % (a.q_heads / kBlockHeads) * kBlockHeads),
-        group(__shfl_sync(0xffffffffu, threadIdx.x / 128, 0)), lane(threadIdx.x % 32), row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4),
-        q(shared), k(q + kBlockHeads * kTile), v(k + kKeySlots * kTile) {
+      : args(a),
+        tile(a.tiles[blockIdx.x / (a.q_heads / kBlockHeads)]),
+        first_head(blockIdx.x % (a.q_heads / kBlockHeads) * kBlockHeads),
+        group(__shfl_sync(0xffffffffu, threadIdx.x / 128, 0)),
+        lane(threadIdx.x % 32),
+        row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4),
+        q(shared),
+        k(q + kBlockHeads * kTile),
+        v(k + kKeySlots * kTile) {
 #pragma unroll
     for (int h = 0; h < kOwn; h++) most[h][0] = most[h][1] = -INFINITY;
   }
@@ -57,8 +65,10 @@ struct AttendHopper {
     float c[kItems][8], s[kItems][8];
 #pragma unroll
     for (int i = 0; i < kItems; i++) {
-      const int item = threadIdx.x + i * kThreads, at = item / (kChunks / 2), chunk = item % (kChunks / 2), present = at < tile.q_count ? at : 0;
-      const T * source = static_cast<const T *>(args.q) + (tile.q_row + present) * args.q_stride + first_head * kSize + chunk * 8;
+      const int item = threadIdx.x + i * kThreads, at = item / (kChunks / 2), chunk = item % (kChunks / 2),
+                present = at < tile.q_count ? at : 0;
+      const T * source =
+          static_cast<const T *>(args.q) + (tile.q_row + present) * args.q_stride + first_head * kSize + chunk * 8;
       const int64_t table = int64_t(tile.q_position + present) * half + chunk * 8;
       load8(args.cosines + table, c[i]);
       load8(args.sines + table, s[i]);
@@ -87,19 +97,23 @@ struct AttendHopper {
 
   // Keys at `end` and beyond are zeros, so that a masked score never meets a value that is not finite.
   __device__ void load_keys(char * target, const void * source, int first, int end) {
-    constexpr int kStep = kThreads / kChunks;  // rows between a thread's chunks: a multiple of 8, so that its swizzle stays
+    constexpr int kStep =
+        kThreads / kChunks;  // rows between a thread's chunks: a multiple of 8, so that its swizzle stays
     const int at = threadIdx.x / kChunks, chunk = threadIdx.x % kChunks;
-    const T * from = static_cast<const T *>(source) + (int64_t(tile.kv_row) + first + at) * args.kv_stride + first_head / (args.q_heads / args.kv_heads) * kSize + chunk * 8;
+    const T * from = static_cast<const T *>(source) + (int64_t(tile.kv_row) + first + at) * args.kv_stride +
+                     first_head / (args.q_heads / args.kv_heads) * kSize + chunk * 8;
     const int64_t step = kStep * args.kv_stride;
     char * to = target + chunk_at(at, chunk);
     if (first + kRows <= end) {
 #pragma unroll
-      for (int i = 0; i < kRows / kStep; i++) copy16<AttentionPath::ampere>(to + i * kStep * 128, from + i * step, true);
+      for (int i = 0; i < kRows / kStep; i++)
+        copy16<AttentionPath::ampere>(to + i * kStep * 128, from + i * step, true);
     } else {
 #pragma unroll
       for (int i = 0; i < kRows / kStep; i++) {
         const bool present = first + at + i * kStep < end;
-        copy16<AttentionPath::ampere>(to + i * kStep * 128, present ? from + i * step : static_cast<const T *>(source), present);
+        copy16<AttentionPath::ampere>(to + i * kStep * 128, present ? from + i * step : static_cast<const T *>(source),
+                                      present);
       }
     }
   }
@@ -115,7 +129,8 @@ struct AttendHopper {
 #pragma unroll
       for (int d = 0; d < kSize / 16; d++) {
         const int offset = d / 4 * kPanelBytes + d % 4 * 32;
-        wgmma_rows(into[h], wgmma_operand(q_at + offset, 16, kGroupBytes), wgmma_operand(k_at + offset, 16, kGroupBytes), d > 0, static_cast<const T *>(nullptr));
+        wgmma_rows(into[h], wgmma_operand(q_at + offset, 16, kGroupBytes),
+                   wgmma_operand(k_at + offset, 16, kGroupBytes), d > 0, static_cast<const T *>(nullptr));
       }
       wgmma_commit();
     }
@@ -141,7 +156,8 @@ struct AttendHopper {
     for (int h = 0; h < kOwn; h++) {
 #pragma unroll
       for (int s = 0; s < kRows / 16; s++) {
-        wgmma_columns(out[h], weights[h][s], wgmma_operand(v_at + s * 2 * kGroupBytes, kPanelBytes, kGroupBytes), static_cast<const T *>(nullptr));
+        wgmma_columns(out[h], weights[h][s], wgmma_operand(v_at + s * 2 * kGroupBytes, kPanelBytes, kGroupBytes),
+                      static_cast<const T *>(nullptr));
       }
     }
     wgmma_commit();
@@ -163,7 +179,8 @@ struct AttendHopper {
         const float inverse = 1.f / quad_sum(total[h][half]);
 #pragma unroll
         for (int n = 0; n < kOutTiles; n++) {
-          *(reinterpret_cast<uint32_t *>(staged + chunk_at(row + half * 8, n)) + lane % 4) = pack2<T>(out[h][n][2 * half] * inverse, out[h][n][2 * half + 1] * inverse);
+          *(reinterpret_cast<uint32_t *>(staged + chunk_at(row + half * 8, n)) + lane % 4) =
+              pack2<T>(out[h][n][2 * half] * inverse, out[h][n][2 * half + 1] * inverse);
         }
       }
       __syncwarp();
@@ -185,7 +202,8 @@ struct AttendHopper {
   }
 
   __device__ bool on_edge(int first) const {
-    return first + kRows - 1 > tile.q_position || (args.window > 0 && first <= tile.q_position + tile.q_count - 1 - args.window);
+    return first + kRows - 1 > tile.q_position ||
+           (args.window > 0 && first <= tile.q_position + tile.q_count - 1 - args.window);
   }
 
   // One head a warpgroup: the scores of the next step are multiplied while those of this one soften.
@@ -281,7 +299,8 @@ template <typename T, int kSize>
 void launch(const AttentionArgs & args, Stream stream) {
   constexpr int bytes = kSharedBytes<kSize> + kAlignment;
   const auto kernel = attention_hopper_kernel<T, kSize>;
-  if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess) check_launch("attention_hopper");
+  if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess)
+    check_launch("attention_hopper");
   const int blocks = args.tile_count * (args.q_heads / attention_hopper_heads(kSize));
   kernel<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(args);
   check_launch("attention_hopper");
@@ -290,9 +309,12 @@ void launch(const AttentionArgs & args, Stream stream) {
 template <typename T>
 void launch_for(const AttentionArgs & args, Stream stream) {
   switch (args.head_size) {
-    case 64: return launch<T, 64>(args, stream);
-    case 128: return launch<T, 128>(args, stream);
-    default: return launch<T, 256>(args, stream);
+    case 64:
+      return launch<T, 64>(args, stream);
+    case 128:
+      return launch<T, 128>(args, stream);
+    default:
+      return launch<T, 256>(args, stream);
   }
 }
 
@@ -302,7 +324,9 @@ int attention_hopper_heads(int head_size) { return kGroups * (head_size == 256 ?
 
 void attention_hopper(const AttentionArgs & args, Stream stream) {
   if (args.q_heads / args.kv_heads % attention_hopper_heads(args.head_size) != 0) {
-    throw Error(Code::internal, "Expected groups of a multiple of " + std::to_string(attention_hopper_heads(args.head_size)) + " heads on the sm_90 path of attention");
+    throw Error(Code::internal, "Expected groups of a multiple of " +
+                                    std::to_string(attention_hopper_heads(args.head_size)) +
+                                    " heads on the sm_90 path of attention");
   }
   if (args.element == Element::f16) return launch_for<__half>(args, stream);
   launch_for<__nv_bfloat16>(args, stream);

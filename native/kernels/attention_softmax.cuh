@@ -46,7 +46,8 @@ __device__ inline void shape_scores(float (&scores)[kKeyTiles][4], const ScoreSh
 
 // Scores become weights; what was summed so far shrinks where a larger score came.
 template <int kKeyTiles, int kOutTiles>
-__device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTiles][4], float (&most)[2], float (&total)[2], float scale) {
+__device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTiles][4], float (&most)[2],
+                              float (&total)[2], float scale) {
   float shrink[2];
 #pragma unroll
   for (int half = 0; half < 2; half++) {
@@ -78,7 +79,8 @@ __device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTi
 template <typename T, int kKeyTiles>
 __device__ inline void pack_weights(const float (&scores)[kKeyTiles][4], int step, uint32_t (&a)[4]) {
 #pragma unroll
-  for (int i = 0; i < 4; i++) a[i] = pack2<T>(scores[2 * step + i / 2][i % 2 * 2], scores[2 * step + i / 2][i % 2 * 2 + 1]);
+  for (int i = 0; i < 4; i++)
+    a[i] = pack2<T>(scores[2 * step + i / 2][i % 2 * 2], scores[2 * step + i / 2][i % 2 * 2 + 1]);
 }
 
 __device__ inline float quad_sum(float x) {

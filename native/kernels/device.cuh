@@ -17,7 +17,8 @@ namespace pairscore {
 inline void check_launch(const char * kernel) {
   const cudaError_t status = cudaGetLastError();
   if (status == cudaSuccess) return;
-  throw Error(Code::device_failed, std::string("Expected kernel ") + kernel + " to launch but received: " + cudaGetErrorString(status));
+  throw Error(Code::device_failed,
+              std::string("Expected kernel ") + kernel + " to launch but received: " + cudaGetErrorString(status));
 }
 
 __device__ inline float widen(float x) { return x; }
@@ -27,14 +28,22 @@ __device__ inline float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
 template <typename T>
 __device__ inline T narrow(float x);
 template <>
-__device__ inline float narrow<float>(float x) { return x; }
+__device__ inline float narrow<float>(float x) {
+  return x;
+}
 template <>
-__device__ inline __half narrow<__half>(float x) { return __float2half_rn(x); }
+__device__ inline __half narrow<__half>(float x) {
+  return __float2half_rn(x);
+}
 template <>
-__device__ inline __nv_bfloat16 narrow<__nv_bfloat16>(float x) { return __float2bfloat16_rn(x); }
+__device__ inline __nv_bfloat16 narrow<__nv_bfloat16>(float x) {
+  return __float2bfloat16_rn(x);
+}
 // Saturates at 448: e4m3 has no infinity. NaN stays NaN.
 template <>
-__device__ inline __nv_fp8_e4m3 narrow<__nv_fp8_e4m3>(float x) { return __nv_fp8_e4m3(x); }
+__device__ inline __nv_fp8_e4m3 narrow<__nv_fp8_e4m3>(float x) {
+  return __nv_fp8_e4m3(x);
+}
 
 template <typename T>
 struct alignas(sizeof(T) * 8 > 16 ? 16 : sizeof(T) * 8) Eight {

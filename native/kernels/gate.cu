@@ -90,7 +90,8 @@ void launch_for(const GateArgs & args, Stream stream) {
 
 void gate(const GateArgs & args, Stream stream) {
   if (args.rows == 0) return;
-  if (args.columns > 32768) throw Error(Code::internal, "Expected at most 32768 columns for gate but received " + std::to_string(args.columns));
+  if (args.columns > 32768)
+    throw Error(Code::internal, "Expected at most 32768 columns for gate but received " + std::to_string(args.columns));
   if (args.element == Element::f16) return launch_for<__half>(args, stream);
   launch_for<__nv_bfloat16>(args, stream);
 }

@@ -19,10 +19,12 @@ void add_norm_reference(const NormReference & args) {
     if (args.y) {
       const float * y = args.y + r * args.columns;
       const double inverse = args.post ? inverse_rms(y, args.columns, args.epsilon) : 1;
-      for (int64_t c = 0; c < args.columns; c++) x[c] = static_cast<float>(x[c] + inverse * y[c] * (args.post ? args.post[c] : 1.f));
+      for (int64_t c = 0; c < args.columns; c++)
+        x[c] = static_cast<float>(x[c] + inverse * y[c] * (args.post ? args.post[c] : 1.f));
     }
     const double inverse = inverse_rms(x, args.columns, args.epsilon);
-    for (int64_t c = 0; c < args.columns; c++) args.h[r * args.columns + c] = static_cast<float>(inverse * x[c] * args.next[c]);
+    for (int64_t c = 0; c < args.columns; c++)
+      args.h[r * args.columns + c] = static_cast<float>(inverse * x[c] * args.next[c]);
   }
 }
 

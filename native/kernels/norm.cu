@@ -70,7 +70,8 @@ void launch(const NormArgs & args, Stream stream) {
   } else if (eights <= 8 * threads) {
     add_norm_kernel<8, T, H><<<args.rows, threads, 0, stream>>>(args);
   } else {
-    throw Error(Code::internal, "Expected at most 32768 columns for add_norm but received " + std::to_string(args.columns));
+    throw Error(Code::internal,
+                "Expected at most 32768 columns for add_norm but received " + std::to_string(args.columns));
   }
   check_launch("add_norm");
 }
@@ -78,10 +79,14 @@ void launch(const NormArgs & args, Stream stream) {
 template <typename T>
 void launch_for(const NormArgs & args, Stream stream) {
   switch (args.h_element) {
-    case Element::f32: return launch<T, float>(args, stream);
-    case Element::f16: return launch<T, __half>(args, stream);
-    case Element::bf16: return launch<T, __nv_bfloat16>(args, stream);
-    case Element::e4m3: return launch<T, __nv_fp8_e4m3>(args, stream);
+    case Element::f32:
+      return launch<T, float>(args, stream);
+    case Element::f16:
+      return launch<T, __half>(args, stream);
+    case Element::bf16:
+      return launch<T, __nv_bfloat16>(args, stream);
+    case Element::e4m3:
+      return launch<T, __nv_fp8_e4m3>(args, stream);
   }
 }
 

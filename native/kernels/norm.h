@@ -9,7 +9,7 @@ namespace pairscore {
 
 struct NormArgs {
   int64_t rows;
-  int64_t columns;            // a multiple of 8, at most 32768
+  int64_t columns;  // a multiple of 8, at most 32768
   float epsilon;
   const void * y;             // (rows, columns) in `element`, the product's output; null: only h = rms(x) next
   const float * y_row_scale;  // (rows), multiplies y; or null

@@ -25,17 +25,28 @@ struct QuantShape {
 
 PAIRSCORE_BOTH QuantShape quant_shape(Quant quant) {
   switch (quant) {
-    case Quant::f32: return {1, 4};
-    case Quant::f16: return {1, 2};
-    case Quant::bf16: return {1, 2};
-    case Quant::q4_0: return {32, 18};
-    case Quant::q4_1: return {32, 20};
-    case Quant::q5_0: return {32, 22};
-    case Quant::q5_1: return {32, 24};
-    case Quant::q8_0: return {32, 34};
-    case Quant::q4_k: return {256, 144};
-    case Quant::q5_k: return {256, 176};
-    case Quant::q6_k: return {256, 210};
+    case Quant::f32:
+      return {1, 4};
+    case Quant::f16:
+      return {1, 2};
+    case Quant::bf16:
+      return {1, 2};
+    case Quant::q4_0:
+      return {32, 18};
+    case Quant::q4_1:
+      return {32, 20};
+    case Quant::q5_0:
+      return {32, 22};
+    case Quant::q5_1:
+      return {32, 24};
+    case Quant::q8_0:
+      return {32, 34};
+    case Quant::q4_k:
+      return {256, 144};
+    case Quant::q5_k:
+      return {256, 176};
+    case Quant::q6_k:
+      return {256, 210};
   }
   return {1, 4};
 }
@@ -51,7 +62,8 @@ PAIRSCORE_BOTH float multiply(float a, float b) {
 #ifdef __CUDA_ARCH__
   return __fmul_rn(a, b);  // never contracted into an fma
 #else
-  return a * b;
+  volatile float product = a * b;  // nor here: the twin is not in a hurry
+  return product;
 #endif
 }
 
@@ -217,17 +229,28 @@ struct QuantTag {
 template <typename Visit>
 void visit_quant(Quant quant, Visit visit) {
   switch (quant) {
-    case Quant::f32: return visit(QuantTag<Quant::f32>());
-    case Quant::f16: return visit(QuantTag<Quant::f16>());
-    case Quant::bf16: return visit(QuantTag<Quant::bf16>());
-    case Quant::q4_0: return visit(QuantTag<Quant::q4_0>());
-    case Quant::q4_1: return visit(QuantTag<Quant::q4_1>());
-    case Quant::q5_0: return visit(QuantTag<Quant::q5_0>());
-    case Quant::q5_1: return visit(QuantTag<Quant::q5_1>());
-    case Quant::q8_0: return visit(QuantTag<Quant::q8_0>());
-    case Quant::q4_k: return visit(QuantTag<Quant::q4_k>());
-    case Quant::q5_k: return visit(QuantTag<Quant::q5_k>());
-    case Quant::q6_k: return visit(QuantTag<Quant::q6_k>());
+    case Quant::f32:
+      return visit(QuantTag<Quant::f32>());
+    case Quant::f16:
+      return visit(QuantTag<Quant::f16>());
+    case Quant::bf16:
+      return visit(QuantTag<Quant::bf16>());
+    case Quant::q4_0:
+      return visit(QuantTag<Quant::q4_0>());
+    case Quant::q4_1:
+      return visit(QuantTag<Quant::q4_1>());
+    case Quant::q5_0:
+      return visit(QuantTag<Quant::q5_0>());
+    case Quant::q5_1:
+      return visit(QuantTag<Quant::q5_1>());
+    case Quant::q8_0:
+      return visit(QuantTag<Quant::q8_0>());
+    case Quant::q4_k:
+      return visit(QuantTag<Quant::q4_k>());
+    case Quant::q5_k:
+      return visit(QuantTag<Quant::q5_k>());
+    case Quant::q6_k:
+      return visit(QuantTag<Quant::q6_k>());
   }
 }
 

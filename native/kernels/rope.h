@@ -8,7 +8,7 @@
 namespace pairscore {
 
 struct RopeArgs {
-  void * heads;               // (rows, count, head_size) with row_stride elements between rows
+  void * heads;  // (rows, count, head_size) with row_stride elements between rows
   int64_t rows;
   int64_t row_stride;
   int count;

@@ -8,8 +8,22 @@ void head_reference(const HeadArgs & args, float * logits) {
   for (int64_t r = 0; r < args.rows; r++) {
     for (int l = 0; l < args.labels; l++) {
       double sum = args.bias[l];
-      for (int64_t c = 0; c < args.columns; c++) sum += static_cast<double>(args.hidden[r * args.columns + c]) * args.weight[l * args.columns + c];
+      for (int64_t c = 0; c < args.columns; c++)
+        sum += static_cast<double>(args.hidden[r * args.columns + c]) * args.weight[l * args.columns + c];
       logits[r * args.labels + l] = static_cast<float>(sum);
+    }
+  }
+}
+
+void place_heads_reference(const PlaceArgs & args) {
+  const float * in = static_cast<const float *>(args.in);
+  float * out = static_cast<float *>(args.out);
+  for (int64_t r = 0; r < args.rows; r++) {
+    for (int64_t c = 0; c < args.columns; c++) {
+      const int64_t at = args.places == HeadPlaces::columns
+                             ? r * (args.columns / args.head_size * args.head_width) + placed_index(c, args)
+                             : placed_index(r, args) * args.columns + c;
+      out[at] = in[r * args.columns + c];
     }
   }
 }

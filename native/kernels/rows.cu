@@ -46,7 +46,8 @@ void launch_rows(const QuantizeRowsArgs & args, Stream stream) {
   } else if (eights <= 8 * threads) {
     quantize_rows_kernel<8, T><<<args.rows, threads, 0, stream>>>(args);
   } else {
-    throw Error(Code::internal, "Expected at most 32768 columns for quantize_rows but received " + std::to_string(args.columns));
+    throw Error(Code::internal,
+                "Expected at most 32768 columns for quantize_rows but received " + std::to_string(args.columns));
   }
   check_launch("quantize_rows");
 }
@@ -55,7 +56,8 @@ template <typename T>
 __global__ void largest_kernel(const T * in, int64_t count, float * largest) {
   __shared__ float shared[33];
   float most = 0;
-  for (int64_t i = (blockIdx.x * int64_t(blockDim.x) + threadIdx.x) * 8; i < count; i += int64_t(gridDim.x) * blockDim.x * 8) {
+  for (int64_t i = (blockIdx.x * int64_t(blockDim.x) + threadIdx.x) * 8; i < count;
+       i += int64_t(gridDim.x) * blockDim.x * 8) {
     float values[8];
     load8(in + i, values);
 #pragma unroll
@@ -85,14 +87,27 @@ void launch_matrix(const QuantizeMatrixArgs & args, Stream stream) {
   if (cudaMemsetAsync(args.scale, 0, sizeof(float), stream) != cudaSuccess) check_launch("quantize_matrix");
   largest_kernel<<<1024, 256, 0, stream>>>(in, args.count, args.scale);
   scale_kernel<<<1, 1, 0, stream>>>(args.scale);
-  quantize_kernel<<<(args.count / 8 + 255) / 256, 256, 0, stream>>>(in, args.count, args.scale, static_cast<__nv_fp8_e4m3 *>(args.out));
+  quantize_kernel<<<(args.count / 8 + 255) / 256, 256, 0, stream>>>(in, args.count, args.scale,
+                                                                    static_cast<__nv_fp8_e4m3 *>(args.out));
   check_launch("quantize_matrix");
+}
+
+__global__ void place_kernel(PlaceArgs args) {
+  const int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x;
+  if (i >= args.rows * args.columns) return;
+  const bool columns = args.places == HeadPlaces::columns;
+  const int64_t r = i / args.columns, c = i % args.columns, index = columns ? c : r;
+  const int64_t head = index / args.head_size, inside = index % args.head_size, half = args.head_size / 2;
+  const bool second = args.places == HeadPlaces::turned_rows && inside >= half;
+  const int64_t place = head * args.head_width + (second ? args.head_width / 2 + inside - half : inside);
+  const int64_t at = columns ? r * (args.columns / args.head_size * args.head_width) + place : place * args.columns + c;
+  static_cast<uint16_t *>(args.out)[at] = static_cast<const uint16_t *>(args.in)[i];
 }
 
 // One block a row and label.
 __global__ void head_kernel(HeadArgs args) {
   __shared__ float shared[33];
-  const float * hidden = args.hidden + blockIdx.x * args.columns, * weight = args.weight + blockIdx.y * args.columns;
+  const float *hidden = args.hidden + blockIdx.x * args.columns, *weight = args.weight + blockIdx.y * args.columns;
   float sum = 0;
   for (int64_t c = threadIdx.x; c < args.columns; c += blockDim.x) sum += hidden[c] * weight[c];
   sum = block_reduce(sum, shared, Add());
@@ -105,6 +120,12 @@ void gather_rows(const void * in, const int32_t * rows, int64_t count, int64_t b
   if (count == 0) return;
   gather_kernel<<<count, 256, 0, stream>>>(static_cast<const uint2 *>(in), rows, bytes / 8, static_cast<uint2 *>(out));
   check_launch("gather_rows");
+}
+
+void place_heads(const PlaceArgs & args, Stream stream) {
+  const int64_t count = args.rows * args.columns;
+  place_kernel<<<static_cast<unsigned>((count + 255) / 256), 256, 0, stream>>>(args);
+  check_launch("place_heads");
 }
 
 void quantize_rows(const QuantizeRowsArgs & args, Stream stream) {

@@ -11,7 +11,7 @@ namespace pairscore {
 void gather_rows(const void * in, const int32_t * rows, int64_t count, int64_t bytes, void * out, Stream stream);
 
 struct QuantizeRowsArgs {
-  const void * in;    // (rows, columns) in `element`
+  const void * in;  // (rows, columns) in `element`
   int64_t rows;
   int64_t columns;    // a multiple of 8, at most 32768
   void * out;         // (rows, columns) e4m3
@@ -20,6 +20,34 @@ struct QuantizeRowsArgs {
 };
 
 void quantize_rows(const QuantizeRowsArgs & args, Stream stream);
+
+// How heads of a size find their places in heads of a width, of 16-bit values; the rest of `out` stays as it is.
+enum class HeadPlaces {
+  rows,         // rows are heads, end to end
+  turned_rows,  // likewise, but the two halves that RoPE pairs go to the two halves of the wider head
+  columns,      // columns are heads
+};
+
+struct PlaceArgs {
+  const void * in;  // (rows, columns)
+  int64_t rows;
+  int64_t columns;
+  int head_size;
+  int head_width;
+  HeadPlaces places;
+  void * out;  // heads of head_width in place of heads of head_size
+};
+
+void place_heads(const PlaceArgs & args, Stream stream);
+// in and out as f32.
+void place_heads_reference(const PlaceArgs & args);
+
+// Where value `index` of a run of heads goes.
+inline int64_t placed_index(int64_t index, const PlaceArgs & args) {
+  const int64_t head = index / args.head_size, inside = index % args.head_size, half = args.head_size / 2;
+  const bool second = args.places == HeadPlaces::turned_rows && inside >= half;
+  return head * args.head_width + (second ? args.head_width / 2 + inside - half : inside);
+}
 
 // scale[0] = max |in| / 448 (1 where all are zero), out = in / scale[0] in e4m3.
 struct QuantizeMatrixArgs {
@@ -39,7 +67,7 @@ struct HeadArgs {
   const float * weight;  // (labels, columns)
   const float * bias;    // (labels)
   int labels;
-  float * logits;        // (rows, labels)
+  float * logits;  // (rows, labels)
 };
 
 void head(const HeadArgs & args, Stream stream);

@@ -23,7 +23,8 @@ void expand_weight_reference(const ExpandArgs & args, float * target) {
     if (!args.lora_a) continue;
     for (int64_t c = 0; c < args.columns; c++) {
       double sum = 0;
-      for (int k = 0; k < args.rank; k++) sum += static_cast<double>(args.lora_b[r * args.rank + k]) * args.lora_a[k * args.columns + c];
+      for (int k = 0; k < args.rank; k++)
+        sum += static_cast<double>(args.lora_b[r * args.rank + k]) * args.lora_a[k * args.columns + c];
       row[c] = static_cast<float>(row[c] + args.scale * sum);
     }
   }

@@ -84,10 +84,14 @@ void expand_weight(const ExpandArgs & args, Stream stream) {
   visit_quant(args.quant, [&](auto tag) {
     constexpr Quant quant = decltype(tag)::value;
     switch (args.element) {
-      case Element::f32: return launch<quant, float>(args, stream);
-      case Element::f16: return launch<quant, __half>(args, stream);
-      case Element::bf16: return launch<quant, __nv_bfloat16>(args, stream);
-      case Element::e4m3: throw Error(Code::internal, "Expected a 16-bit target of expand_weight but received e4m3");
+      case Element::f32:
+        return launch<quant, float>(args, stream);
+      case Element::f16:
+        return launch<quant, __half>(args, stream);
+      case Element::bf16:
+        return launch<quant, __nv_bfloat16>(args, stream);
+      case Element::e4m3:
+        throw Error(Code::internal, "Expected a 16-bit target of expand_weight but received e4m3");
     }
   });
 }

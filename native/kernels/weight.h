@@ -10,7 +10,7 @@ namespace pairscore {
 
 // target[place(r)] = round(dequantise(source[r]) + scale * lora_b[r] lora_a)
 struct ExpandArgs {
-  const void * source;   // (rows, columns) in blocks of quant; columns a multiple of 8
+  const void * source;  // (rows, columns) in blocks of quant; columns a multiple of 8
   Quant quant;
   int64_t rows;
   int64_t columns;
@@ -18,9 +18,9 @@ struct ExpandArgs {
   const float * lora_b;  // (rows, rank)
   int rank;
   float scale;
-  int head_rows;         // 0: rows keep their place; else rows 2i, 2i+1 of each head go to i, i + head_rows / 2
-  void * target;         // (rows, columns)
-  Element element;       // f32, f16, bf16
+  int head_rows;    // 0: rows keep their place; else rows 2i, 2i+1 of each head go to i, i + head_rows / 2
+  void * target;    // (rows, columns)
+  Element element;  // f32, f16, bf16
 };
 
 void expand_weight(const ExpandArgs & args, Stream stream);
@@ -30,11 +30,11 @@ void expand_weight_reference(const ExpandArgs & args, float * target);
 struct EmbedArgs {
   const int32_t * tokens;  // (count)
   int64_t count;
-  const void * table;      // (vocabulary, columns) in blocks of quant
+  const void * table;  // (vocabulary, columns) in blocks of quant
   Quant quant;
   int64_t columns;
   float scale;
-  float * out;             // (count, columns)
+  float * out;  // (count, columns)
 };
 
 void embed(const EmbedArgs & args, Stream stream);

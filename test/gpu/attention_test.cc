@@ -23,9 +23,10 @@ struct Case {
 };
 
 std::string text_of(const Case & c, const std::vector<int> & lengths) {
-  return std::string("attention ") + name_of(c.element) + (c.path == AttentionPath::turing ? " sm_75" : "") + " head " + std::to_string(c.head_size) + ", " +
-         std::to_string(c.q_heads) + "/" + std::to_string(c.kv_heads) + " heads, cap " + std::to_string(c.soft_cap) + ", window " + std::to_string(c.window) +
-         ", " + std::to_string(lengths.size()) + " rows from " + std::to_string(lengths[0]);
+  return std::string("attention ") + name_of(c.element) + (c.path == AttentionPath::turing ? " sm_75" : "") + " head " +
+         std::to_string(c.head_size) + ", " + std::to_string(c.q_heads) + "/" + std::to_string(c.kv_heads) +
+         " heads, cap " + std::to_string(c.soft_cap) + ", window " + std::to_string(c.window) + ", " +
+         std::to_string(lengths.size()) + " rows from " + std::to_string(lengths[0]);
 }
 
 RowList whole(int32_t rows) {
@@ -45,22 +46,40 @@ void check_attention(const Case & c, const std::vector<int> & lengths) {
   std::vector<int32_t> run(static_cast<size_t>(largest_packing({tokens, rows}, tile_rows)));
   const Packing packing = pack_rows(ids_view, offsets_view, whole(rows), tile_rows, run.data());
 
-  const int64_t q_size = int64_t(c.q_heads) * c.head_size, kv_size = int64_t(c.kv_heads) * c.head_size, stride = q_size + 2 * kv_size;
+  const int64_t q_size = int64_t(c.q_heads) * c.head_size, kv_size = int64_t(c.kv_heads) * c.head_size,
+                stride = q_size + 2 * kv_size;
   std::vector<float> qkv = random_normal(static_cast<size_t>(tokens * stride), 2.f);
   qkv = rounded(qkv, c.element);
   const size_t half = static_cast<size_t>(c.head_size / 2);
   std::vector<float> cosines(static_cast<size_t>(longest) * half), sines(cosines.size());
   for (size_t i = 0; i < cosines.size(); i++) {
-    const double angle = static_cast<double>(i / half) * std::pow(10000.0, -static_cast<double>(i % half) / static_cast<double>(half));
+    const double angle =
+        static_cast<double>(i / half) * std::pow(10000.0, -static_cast<double>(i % half) / static_cast<double>(half));
     cosines[i] = static_cast<float>(std::cos(angle)), sines[i] = static_cast<float>(std::sin(angle));
   }
   const size_t count = static_cast<size_t>(tokens * q_size);
-  const DeviceBuffer qkv_at = to_device(qkv, c.element), c_at = raw_to_device(cosines), s_at = raw_to_device(sines), run_at = raw_to_device(run);
+  const DeviceBuffer qkv_at = to_device(qkv, c.element), c_at = raw_to_device(cosines), s_at = raw_to_device(sines),
+                     run_at = raw_to_device(run);
   const DeviceBuffer out_at = poisoned(count, c.element);
   const char * base = qkv_at.as<char>();
-  AttentionArgs args{base, stride, base + q_size * 2, base + (q_size + kv_size) * 2, stride, c_at.as<float>(), s_at.as<float>(), out_at.data(),
-                     reinterpret_cast<const AttentionTile *>(run_at.as<int32_t>() + packing.tiles_at()), packing.tiles, c.q_heads, c.kv_heads, c.head_size,
-                     0.7f / std::sqrt(static_cast<float>(c.head_size)), c.soft_cap, c.window, c.element, c.path};
+  AttentionArgs args{base,
+                     stride,
+                     base + q_size * 2,
+                     base + (q_size + kv_size) * 2,
+                     stride,
+                     c_at.as<float>(),
+                     s_at.as<float>(),
+                     out_at.data(),
+                     reinterpret_cast<const AttentionTile *>(run_at.as<int32_t>() + packing.tiles_at()),
+                     packing.tiles,
+                     c.q_heads,
+                     c.kv_heads,
+                     c.head_size,
+                     0.7f / std::sqrt(static_cast<float>(c.head_size)),
+                     c.soft_cap,
+                     c.window,
+                     c.element,
+                     c.path};
   attention(args, nullptr);
 
   std::vector<float> expected(count);
@@ -79,9 +98,11 @@ void check_attention(const Case & c, const std::vector<int> & lengths) {
   }
   const DeviceBuffer last_at = to_device(last_q, c.element), last_out = poisoned(last_expected.size(), c.element);
   args.q = last_at.data(), args.q_stride = q_size, args.out = last_out.data();
-  args.tiles = reinterpret_cast<const AttentionTile *>(run_at.as<int32_t>() + packing.last_tiles_at()), args.tile_count = packing.last_tiles;
+  args.tiles = reinterpret_cast<const AttentionTile *>(run_at.as<int32_t>() + packing.last_tiles_at()),
+  args.tile_count = packing.last_tiles;
   attention(args, nullptr);
-  expect_close(from_device(last_out, last_expected.size(), c.element), last_expected, 3 * tolerance_of(c.element), "last tokens of " + text_of(c, lengths));
+  expect_close(from_device(last_out, last_expected.size(), c.element), last_expected, 3 * tolerance_of(c.element),
+               "last tokens of " + text_of(c, lengths));
 }
 
 bool on_hopper() {
@@ -137,15 +158,30 @@ TEST("attention handles one huge row, with a window inside it and without") {
   }
 }
 
-TEST("attention refuses a head size that it was not compiled for, bf16 on the sm_75 path, and odd groups on that of sm_90") {
+TEST(
+    "attention refuses a head size that it was not compiled for, bf16 on the sm_75 path, and odd groups on that of "
+    "sm_90") {
   int refused = 0;
   AttentionArgs args{};
-  args.tile_count = 1, args.q_heads = args.kv_heads = 1, args.head_size = 96, args.element = Element::bf16, args.path = AttentionPath::ampere;
-  try { attention(args, nullptr); } catch (const std::exception &) { refused++; }
+  args.tile_count = 1, args.q_heads = args.kv_heads = 1, args.head_size = 96, args.element = Element::bf16,
+  args.path = AttentionPath::ampere;
+  try {
+    attention(args, nullptr);
+  } catch (const std::exception &) {
+    refused++;
+  }
   args.head_size = 64, args.path = AttentionPath::turing;
-  try { attention(args, nullptr); } catch (const std::exception &) { refused++; }
+  try {
+    attention(args, nullptr);
+  } catch (const std::exception &) {
+    refused++;
+  }
   args.path = AttentionPath::hopper;
-  try { attention(args, nullptr); } catch (const std::exception &) { refused++; }
+  try {
+    attention(args, nullptr);
+  } catch (const std::exception &) {
+    refused++;
+  }
   expect(refused == 3, "a launch was tried");
 }
 

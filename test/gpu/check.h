@@ -29,8 +29,8 @@ struct Register {
 
 #define PAIRSCORE_JOIN2(a, b) a##b
 #define PAIRSCORE_JOIN(a, b) PAIRSCORE_JOIN2(a, b)
-#define TEST(sentence)                                                                                       \
-  static void PAIRSCORE_JOIN(test_, __LINE__)();                                                             \
+#define TEST(sentence)                                                                                               \
+  static void PAIRSCORE_JOIN(test_, __LINE__)();                                                                     \
   static ::pairscore::test::Register PAIRSCORE_JOIN(register_, __LINE__)(sentence, PAIRSCORE_JOIN(test_, __LINE__)); \
   static void PAIRSCORE_JOIN(test_, __LINE__)()
 
@@ -50,7 +50,8 @@ inline double relative_error(const std::vector<float> & out, const std::vector<f
   return norm == 0 ? std::sqrt(difference) : std::sqrt(difference / norm);
 }
 
-inline void expect_close(const std::vector<float> & out, const std::vector<float> & expected, double tolerance, const std::string & what) {
+inline void expect_close(const std::vector<float> & out, const std::vector<float> & expected, double tolerance,
+                         const std::string & what) {
   const double error = relative_error(out, expected);
   if (error <= tolerance) return;
   std::ostringstream text;

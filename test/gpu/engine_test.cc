@@ -21,10 +21,13 @@ struct Mode {
 
 // Logits' relative error: what 11, 8 and 4 bits leave after a few layers.
 const Mode kModes[] = {
-    {"f16", {Compute::f16, Keeping::resident, Path::automatic}, 6e-3},   {"bf16", {Compute::bf16, Keeping::resident, Path::automatic}, 4e-2},
-    {"f16 streamed", {Compute::f16, Keeping::streamed, Path::automatic}, 6e-3}, {"bf16 streamed", {Compute::bf16, Keeping::streamed, Path::automatic}, 4e-2},
+    {"f16", {Compute::f16, Keeping::resident, Path::automatic}, 6e-3},
+    {"bf16", {Compute::bf16, Keeping::resident, Path::automatic}, 4e-2},
+    {"f16 streamed", {Compute::f16, Keeping::streamed, Path::automatic}, 6e-3},
+    {"bf16 streamed", {Compute::bf16, Keeping::streamed, Path::automatic}, 4e-2},
     {"sm_80", {Compute::bf16, Keeping::resident, Path::ampere}, 4e-2},
-    {"sm_75", {Compute::automatic, Keeping::resident, Path::turing}, 6e-3}, {"fp8", {Compute::fp8, Keeping::resident, Path::automatic}, 0.35},
+    {"sm_75", {Compute::automatic, Keeping::resident, Path::turing}, 6e-3},
+    {"fp8", {Compute::fp8, Keeping::resident, Path::automatic}, 0.35},
 };
 
 std::string folder() { return std::getenv("TMPDIR") ? std::getenv("TMPDIR") : "/tmp"; }
@@ -35,14 +38,19 @@ TEST("the engine gives the reference's logits for every tiny model in every mode
     const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
     const EngineSpec spec = spec_of(paths, "cuda:0", tiny.soft_cap);
     const TinyRows rows = random_rows({1, 2, 31, 33, 90, 1, 64, 17, 3}, tiny.model.vocabulary);
-    const std::vector<float> expected = reference_logits(spec, {rows.tokens.data(), rows.tokens.size()}, {rows.offsets.data(), rows.offsets.size()});
+    const std::vector<float> expected =
+        reference_logits(spec, {rows.tokens.data(), rows.tokens.size()}, {rows.offsets.data(), rows.offsets.size()});
+    const int head = tiny.model.head_size;
+    const bool streamable = head == 64 || head == 128 || head == 256;
     for (size_t i = 0; i < std::size(kModes); i++) {
+      if (kModes[i].options.weights == Keeping::streamed && !streamable) continue;
       const std::vector<float> logits = score_rows(*open_cuda_engine(spec, kModes[i].options), rows);
       expect_close(logits, expected, kModes[i].tolerance, tiny.name + " in " + kModes[i].name);
       worst[i] = std::max(worst[i], relative_error(logits, expected));
     }
   }
-  for (size_t i = 0; i < std::size(kModes); i++) std::printf("     %-14s worst relative error %.1e\n", kModes[i].name, worst[i]);
+  for (size_t i = 0; i < std::size(kModes); i++)
+    std::printf("     %-14s worst relative error %.1e\n", kModes[i].name, worst[i]);
 }
 
 TEST("streamed weights give the same logits as resident ones, bit for bit") {
@@ -50,22 +58,29 @@ TEST("streamed weights give the same logits as resident ones, bit for bit") {
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
   const EngineSpec spec = spec_of(paths, "cuda:0", true);
   const TinyRows rows = random_rows({20, 5, 100}, tiny.model.vocabulary);
-  const auto with = [&](Keeping keeping) { return score_rows(*open_cuda_engine(spec, {Compute::bf16, keeping, Path::automatic}), rows); };
+  const auto with = [&](Keeping keeping) {
+    return score_rows(*open_cuda_engine(spec, {Compute::bf16, keeping, Path::automatic}), rows);
+  };
   expect(relative_error(with(Keeping::streamed), with(Keeping::resident)) < 1e-2, "they differ");
 }
 
 TEST("a row's logits do not depend on the rows beside it") {
   const TinyCase tiny = tiny_cases()[0];
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
-  const std::unique_ptr<Engine> engine = open_cuda_engine(spec_of(paths, "cuda:0", true), {Compute::f16, Keeping::resident, Path::automatic});
+  const std::unique_ptr<Engine> engine =
+      open_cuda_engine(spec_of(paths, "cuda:0", true), {Compute::f16, Keeping::resident, Path::automatic});
   std::vector<int> lengths;
   for (int i = 0; i < 200; i++) lengths.push_back(random_int(1, 60));  // several batches
   const TinyRows rows = random_rows(lengths, tiny.model.vocabulary);
   const std::vector<float> together = score_rows(*engine, rows);
   for (size_t row = 0; row < lengths.size(); row += 7) {
-    const TinyRows alone{{rows.tokens.begin() + rows.offsets[row], rows.tokens.begin() + rows.offsets[row + 1]}, {0, rows.offsets[row + 1] - rows.offsets[row]}};
+    const TinyRows alone{{rows.tokens.begin() + rows.offsets[row], rows.tokens.begin() + rows.offsets[row + 1]},
+                         {0, rows.offsets[row + 1] - rows.offsets[row]}};
     const std::vector<float> logits = score_rows(*engine, alone);
-    expect_close(logits, {together.begin() + static_cast<std::ptrdiff_t>(row * 3), together.begin() + static_cast<std::ptrdiff_t>(row * 3 + 3)}, 6e-3, "row " + std::to_string(row));
+    expect_close(logits,
+                 {together.begin() + static_cast<std::ptrdiff_t>(row * 3),
+                  together.begin() + static_cast<std::ptrdiff_t>(row * 3 + 3)},
+                 6e-3, "row " + std::to_string(row));
   }
 }
 
@@ -83,16 +98,20 @@ TEST("opening refuses devices that are not there, heads of odd sizes and fp8 tha
   TinyCase tiny = tiny_cases()[0];
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
   const CudaOptions automatic{Compute::automatic, Keeping::automatic, Path::automatic};
-  for (const char * device : {"cuda:99", "cuda:", "cuda:-1", "cuda:0x0", "gpu"}) expect_refused(spec_of(paths, device, true), automatic, Code::device_unknown, device);
-  expect_refused(spec_of(paths, "cuda:0", true), {Compute::fp8, Keeping::streamed, Path::automatic}, Code::usage, "fp8 streamed");
-  tiny.model.head_size = 32;
-  expect_refused(spec_of(write_tiny_model(tiny.model, folder() + "/pairscore-tiny"), "cuda:0", true), automatic, Code::model_mismatch, "heads of 32");
+  for (const char * device : {"cuda:99", "cuda:", "cuda:-1", "cuda:0x0", "gpu"})
+    expect_refused(spec_of(paths, device, true), automatic, Code::device_unknown, device);
+  expect_refused(spec_of(paths, "cuda:0", true), {Compute::fp8, Keeping::streamed, Path::automatic}, Code::usage,
+                 "fp8 streamed");
+  tiny.model.head_size = 24;
+  expect_refused(spec_of(write_tiny_model(tiny.model, folder() + "/pairscore-tiny"), "cuda:0", true), automatic,
+                 Code::model_mismatch, "heads of 24");
 }
 
 TEST("scoring refuses tokens outside the vocabulary and goes on working") {
   const TinyCase tiny = tiny_cases()[2];
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
-  const std::unique_ptr<Engine> engine = open_cuda_engine(spec_of(paths, "cuda:0", true), {Compute::automatic, Keeping::automatic, Path::automatic});
+  const std::unique_ptr<Engine> engine =
+      open_cuda_engine(spec_of(paths, "cuda:0", true), {Compute::automatic, Keeping::automatic, Path::automatic});
   bool refused = false;
   try {
     score_rows(*engine, {{0, 100}, {0, 2}});

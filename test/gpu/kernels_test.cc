@@ -25,22 +25,29 @@ std::string label(const std::string & what, Element element, int64_t rows, int64
 void check_norm(Element element, Element h_element, int64_t rows, int64_t columns, int variant) {
   const bool add = variant > 0, post = variant == 2, scaled = variant == 3;
   const size_t count = static_cast<size_t>(rows * columns);
-  const std::vector<float> y = rounded(random_normal(count, 2), element), weight = random_normal(static_cast<size_t>(columns), 1);
-  const std::vector<float> next = random_normal(static_cast<size_t>(columns), 1), scales = random_normal(static_cast<size_t>(rows), 1);
+  const std::vector<float> y = rounded(random_normal(count, 2), element),
+                           weight = random_normal(static_cast<size_t>(columns), 1);
+  const std::vector<float> next = random_normal(static_cast<size_t>(columns), 1),
+                           scales = random_normal(static_cast<size_t>(rows), 1);
   std::vector<float> x = random_normal(count, 3), h(count), y_scaled = y;
-  const DeviceBuffer y_at = to_device(y, element), weight_at = raw_to_device(weight), next_at = raw_to_device(next), x_at = raw_to_device(x);
+  const DeviceBuffer y_at = to_device(y, element), weight_at = raw_to_device(weight), next_at = raw_to_device(next),
+                     x_at = raw_to_device(x);
   const DeviceBuffer scales_at = raw_to_device(scales), h_at = poisoned(count, h_element);
   const float h_scale = h_element == Element::e4m3 ? 5.f : 1.f;
-  add_norm({rows, columns, 1e-5f, add ? y_at.data() : nullptr, scaled ? scales_at.as<float>() : nullptr, post ? weight_at.as<float>() : nullptr,
-            x_at.as<float>(), next_at.as<float>(), h_at.data(), h_scale, element, h_element},
+  add_norm({rows, columns, 1e-5f, add ? y_at.data() : nullptr, scaled ? scales_at.as<float>() : nullptr,
+            post ? weight_at.as<float>() : nullptr, x_at.as<float>(), next_at.as<float>(), h_at.data(), h_scale,
+            element, h_element},
            nullptr);
   if (scaled) {
     for (size_t i = 0; i < count; i++) y_scaled[i] *= scales[i / static_cast<size_t>(columns)];
   }
-  add_norm_reference({rows, columns, 1e-5f, add ? y_scaled.data() : nullptr, post ? weight.data() : nullptr, next.data(), x.data(), h.data()});
+  add_norm_reference({rows, columns, 1e-5f, add ? y_scaled.data() : nullptr, post ? weight.data() : nullptr,
+                      next.data(), x.data(), h.data()});
   for (float & value : h) value *= h_scale;
-  expect_close(from_device(x_at, count, Element::f32), x, 2e-6, label("the residual of add_norm", element, rows, columns));
-  expect_close(from_device(h_at, count, h_element), h, tolerance_of(h_element), label("the output of add_norm", h_element, rows, columns));
+  expect_close(from_device(x_at, count, Element::f32), x, 2e-6,
+               label("the residual of add_norm", element, rows, columns));
+  expect_close(from_device(h_at, count, h_element), h, tolerance_of(h_element),
+               label("the output of add_norm", h_element, rows, columns));
 }
 
 TEST("add_norm gives its twin's residual and output for every variant, type and odd size") {
@@ -58,7 +65,8 @@ TEST("add_norm gives its twin's residual and output for every variant, type and 
 
 TEST("add_norm refuses rows that it has no registers for") {
   try {
-    add_norm({1, 40000, 1e-5f, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 1, Element::bf16, Element::bf16}, nullptr);
+    add_norm({1, 40000, 1e-5f, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 1, Element::bf16, Element::bf16},
+             nullptr);
   } catch (const std::exception &) {
     return;
   }
@@ -70,18 +78,22 @@ void check_rope(Element element, int rows, int heads, int head_size) {
   std::vector<float> values = rounded(random_normal(static_cast<size_t>(rows * stride), 1), element);
   std::vector<float> cosines, sines;
   for (int64_t i = 0; i < positions * half; i++) {
-    const double angle = static_cast<double>(i / half) * std::pow(10000.0, -static_cast<double>(i % half) / static_cast<double>(half));
+    const double angle =
+        static_cast<double>(i / half) * std::pow(10000.0, -static_cast<double>(i % half) / static_cast<double>(half));
     cosines.push_back(static_cast<float>(std::cos(angle)));
     sines.push_back(static_cast<float>(std::sin(angle)));
   }
   std::vector<int32_t> at(static_cast<size_t>(rows));
   for (int32_t & position : at) position = random_int(0, positions - 1);
-  const DeviceBuffer heads_at = to_device(values, element), c = raw_to_device(cosines), s = raw_to_device(sines), p = raw_to_device(at);
-  RopeArgs args{heads_at.data(), rows, stride, heads, head_size, p.as<int32_t>(), c.as<float>(), s.as<float>(), element};
+  const DeviceBuffer heads_at = to_device(values, element), c = raw_to_device(cosines), s = raw_to_device(sines),
+                     p = raw_to_device(at);
+  RopeArgs args{heads_at.data(), rows,          stride,        heads,  head_size,
+                p.as<int32_t>(), c.as<float>(), s.as<float>(), element};
   rope(args, nullptr);
   args.positions = at.data(), args.cosines = cosines.data(), args.sines = sines.data();
   rope_reference(args, values.data());
-  expect_close(from_device(heads_at, values.size(), element), values, tolerance_of(element), label("rope", element, rows, heads * head_size));
+  expect_close(from_device(heads_at, values.size(), element), values, tolerance_of(element),
+               label("rope", element, rows, heads * head_size));
 }
 
 TEST("rope turns heads as its twin does and leaves the columns beside them alone") {
@@ -97,7 +109,8 @@ void check_gate(Element element, Element out_element, int64_t rows, int64_t colu
   std::vector<float> in = rounded(random_normal(2 * count, 2), element), expected(count);
   in[0] = 60, in[static_cast<size_t>(columns) - 1] = -60;  // where exp overflows and vanishes
   in = rounded(in, element);
-  const DeviceBuffer in_at = to_device(in, element), out_at = poisoned(count, out_element), scales = poisoned(static_cast<size_t>(rows), Element::f32);
+  const DeviceBuffer in_at = to_device(in, element), out_at = poisoned(count, out_element),
+                     scales = poisoned(static_cast<size_t>(rows), Element::f32);
   gate({in_at.data(), rows, columns, activation, out_at.data(), scales.as<float>(), element, out_element}, nullptr);
   gate_reference(in.data(), rows, columns, activation, expected.data());
   std::vector<float> out = from_device(out_at, count, out_element);
@@ -129,7 +142,8 @@ TEST("quantize_rows keeps values within e4m3's step and a row of zeros at zero")
       const size_t count = static_cast<size_t>(rows * columns);
       std::vector<float> in = rounded(random_normal(count, 3), element);
       for (int64_t c = 0; c < columns; c++) in[static_cast<size_t>(5 * columns + c)] = 0;
-      const DeviceBuffer in_at = to_device(in, element), out_at = poisoned(count, Element::e4m3), scales = poisoned(rows, Element::f32);
+      const DeviceBuffer in_at = to_device(in, element), out_at = poisoned(count, Element::e4m3),
+                         scales = poisoned(rows, Element::f32);
       quantize_rows({in_at.data(), rows, columns, out_at.data(), scales.as<float>(), element}, nullptr);
       std::vector<float> out = from_device(out_at, count, Element::e4m3);
       const std::vector<float> row_scales = from_device(scales, rows, Element::f32);
@@ -142,7 +156,8 @@ TEST("quantize_rows keeps values within e4m3's step and a row of zeros at zero")
 TEST("quantize_matrix finds the largest magnitude and rounds to the nearest e4m3 value") {
   const int64_t count = 8 * 12345;
   const std::vector<float> in = rounded(random_normal(count, 0.02f), Element::bf16);
-  const DeviceBuffer in_at = to_device(in, Element::bf16), out_at = poisoned(count, Element::e4m3), scale_at = poisoned(1, Element::f32);
+  const DeviceBuffer in_at = to_device(in, Element::bf16), out_at = poisoned(count, Element::e4m3),
+                     scale_at = poisoned(1, Element::f32);
   quantize_matrix({in_at.data(), count, out_at.data(), scale_at.as<float>(), Element::bf16}, nullptr);
   const float scale = from_device(scale_at, 1, Element::f32)[0];
   float most = 0;
@@ -153,14 +168,33 @@ TEST("quantize_matrix finds the largest magnitude and rounds to the nearest e4m3
   expect_close(from_device(out_at, count, Element::e4m3), expected, 1e-3, "quantize_matrix");
 }
 
+TEST("place_heads moves every value of narrow heads to its place and touches nothing else") {
+  for (HeadPlaces places : {HeadPlaces::rows, HeadPlaces::turned_rows, HeadPlaces::columns}) {
+    const int64_t rows = 96, columns = 96;
+    const bool wide_columns = places == HeadPlaces::columns;
+    const std::vector<float> in = rounded(random_normal(static_cast<size_t>(rows * columns), 1), Element::bf16);
+    std::vector<float> expected(static_cast<size_t>(rows * columns * 2));
+    const DeviceBuffer in_at = to_device(in, Element::bf16), out_at = to_device(expected, Element::bf16);
+    PlaceArgs args{in_at.data(), rows, columns, 32, 64, places, out_at.data()};
+    place_heads(args, nullptr);
+    args.in = in.data(), args.out = expected.data();
+    place_heads_reference(args);
+    expect(from_device(out_at, expected.size(), Element::bf16) == expected, wide_columns ? "columns" : "rows");
+  }
+}
+
 TEST("gather_rows and head give what the host computes") {
   const int64_t columns = 264, rows = 77;
-  const std::vector<float> in = random_normal(static_cast<size_t>(rows * columns), 1), weight = random_normal(5 * columns, 1), bias = random_normal(5, 1);
+  const std::vector<float> in = random_normal(static_cast<size_t>(rows * columns), 1),
+                           weight = random_normal(5 * columns, 1), bias = random_normal(5, 1);
   const std::vector<int32_t> chosen = {0, 76, 33, 33, 5};
   std::vector<float> gathered, logits(chosen.size() * 5);
-  for (int32_t row : chosen) gathered.insert(gathered.end(), in.begin() + row * columns, in.begin() + (row + 1) * columns);
-  const DeviceBuffer in_at = raw_to_device(in), chosen_at = raw_to_device(chosen), weight_at = raw_to_device(weight), bias_at = raw_to_device(bias);
-  const DeviceBuffer out_at = poisoned(gathered.size(), Element::f32), logits_at = poisoned(logits.size(), Element::f32);
+  for (int32_t row : chosen)
+    gathered.insert(gathered.end(), in.begin() + row * columns, in.begin() + (row + 1) * columns);
+  const DeviceBuffer in_at = raw_to_device(in), chosen_at = raw_to_device(chosen), weight_at = raw_to_device(weight),
+                     bias_at = raw_to_device(bias);
+  const DeviceBuffer out_at = poisoned(gathered.size(), Element::f32),
+                     logits_at = poisoned(logits.size(), Element::f32);
   gather_rows(in_at.data(), chosen_at.as<int32_t>(), 5, columns * 4, out_at.data(), nullptr);
   expect(from_device(out_at, gathered.size(), Element::f32) == gathered, "gather_rows moved other values");
   head({out_at.as<float>(), 5, columns, weight_at.as<float>(), bias_at.as<float>(), 5, logits_at.as<float>()}, nullptr);
@@ -176,8 +210,10 @@ TEST("expand_weight gives ggml's numbers bit for bit in f32, and their nearest 1
     const DeviceBuffer source = raw_to_device(blocks);
     for (Element element : {Element::f32, Element::f16, Element::bf16}) {
       const DeviceBuffer target = poisoned(expected.size(), element);
-      expand_weight({source.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, 0, target.data(), element}, nullptr);
-      expect(from_device(target, expected.size(), element) == rounded(expected, element), std::string(ggml_type_name(type.type)) + " as " + name_of(element));
+      expand_weight({source.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, 0, target.data(), element},
+                    nullptr);
+      expect(from_device(target, expected.size(), element) == rounded(expected, element),
+             std::string(ggml_type_name(type.type)) + " as " + name_of(element));
     }
   }
 }
@@ -187,10 +223,21 @@ TEST("expand_weight adds the LoRA product and lays out interleaved heads as its 
     for (int head_rows : {0, 64}) {
       const int64_t rows = 64 * 3, columns = 512;
       const std::vector<uint8_t> blocks = random_blocks(kQuantizedTypes[0], rows, columns);
-      const std::vector<float> a = random_normal(static_cast<size_t>(rank * columns), 1), b = random_normal(static_cast<size_t>(rows * rank), 1);
+      const std::vector<float> a = random_normal(static_cast<size_t>(rank * columns), 1),
+                               b = random_normal(static_cast<size_t>(rows * rank), 1);
       const DeviceBuffer source = raw_to_device(blocks), a_at = raw_to_device(a), b_at = raw_to_device(b);
       const DeviceBuffer target = poisoned(static_cast<size_t>(rows * columns), Element::f32);
-      ExpandArgs args{source.data(), kQuantizedTypes[0].quant, rows, columns, a_at.as<float>(), b_at.as<float>(), rank, 0.7f, head_rows, target.data(), Element::f32};
+      ExpandArgs args{source.data(),
+                      kQuantizedTypes[0].quant,
+                      rows,
+                      columns,
+                      a_at.as<float>(),
+                      b_at.as<float>(),
+                      rank,
+                      0.7f,
+                      head_rows,
+                      target.data(),
+                      Element::f32};
       expand_weight(args, nullptr);
       args.source = blocks.data(), args.lora_a = a.data(), args.lora_b = b.data();
       std::vector<float> expected(static_cast<size_t>(rows * columns));
@@ -205,13 +252,17 @@ TEST("embed gathers rows of every format, times the scale in f32") {
     const int64_t vocabulary = 50, columns = 512;
     const std::vector<uint8_t> blocks = random_blocks(type, vocabulary, columns);
     const std::vector<int32_t> tokens = {49, 0, 7, 7, 31};
-    const DeviceBuffer table = raw_to_device(blocks), tokens_at = raw_to_device(tokens), out = poisoned(tokens.size() * columns, Element::f32);
-    EmbedArgs args{tokens_at.as<int32_t>(), static_cast<int64_t>(tokens.size()), table.data(), type.quant, columns, 59.866518f, out.as<float>()};
+    const DeviceBuffer table = raw_to_device(blocks), tokens_at = raw_to_device(tokens),
+                       out = poisoned(tokens.size() * columns, Element::f32);
+    EmbedArgs args{
+        tokens_at.as<int32_t>(), static_cast<int64_t>(tokens.size()), table.data(), type.quant, columns, 59.866518f,
+        out.as<float>()};
     embed(args, nullptr);
     std::vector<float> expected(tokens.size() * columns);
     args.tokens = tokens.data(), args.table = blocks.data(), args.out = expected.data();
     embed_reference(args);
-    expect(from_device(out, expected.size(), Element::f32) == expected, std::string("embed of ") + ggml_type_name(type.type));
+    expect(from_device(out, expected.size(), Element::f32) == expected,
+           std::string("embed of ") + ggml_type_name(type.type));
   }
 }
 

@@ -14,10 +14,14 @@ namespace pairscore::test {
 
 inline float rounded(float x, Element element) {
   switch (element) {
-    case Element::f32: return x;
-    case Element::f16: return __half2float(__float2half_rn(x));
-    case Element::bf16: return __bfloat162float(__float2bfloat16_rn(x));
-    case Element::e4m3: return e4m3_reference(x);
+    case Element::f32:
+      return x;
+    case Element::f16:
+      return __half2float(__float2half_rn(x));
+    case Element::bf16:
+      return __bfloat162float(__float2bfloat16_rn(x));
+    case Element::e4m3:
+      return e4m3_reference(x);
   }
   return x;
 }
@@ -30,7 +34,8 @@ inline std::vector<float> rounded(std::vector<float> values, Element element) {
 template <typename T>
 DeviceBuffer raw_to_device(const std::vector<T> & values) {
   DeviceBuffer buffer(values.size() * sizeof(T) + 64);
-  check_cuda(cudaMemcpy(buffer.data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice), "copying to the device");
+  check_cuda(cudaMemcpy(buffer.data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice),
+             "copying to the device");
   return buffer;
 }
 
@@ -61,27 +66,36 @@ inline std::vector<float> from_device(const DeviceBuffer & buffer, size_t count,
     if (element == Element::f32) values[i] = reinterpret_cast<const float *>(raw.data())[i];
     if (element == Element::f16) values[i] = __half2float(reinterpret_cast<const __half *>(raw.data())[i]);
     if (element == Element::bf16) values[i] = __bfloat162float(reinterpret_cast<const __nv_bfloat16 *>(raw.data())[i]);
-    if (element == Element::e4m3) values[i] = static_cast<float>(reinterpret_cast<const __nv_fp8_e4m3 *>(raw.data())[i]);
+    if (element == Element::e4m3)
+      values[i] = static_cast<float>(reinterpret_cast<const __nv_fp8_e4m3 *>(raw.data())[i]);
   }
   return values;
 }
 
 inline double tolerance_of(Element element) {
   switch (element) {
-    case Element::f32: return 2e-6;
-    case Element::f16: return 6e-4;
-    case Element::bf16: return 4e-3;
-    case Element::e4m3: return 4e-2;
+    case Element::f32:
+      return 2e-6;
+    case Element::f16:
+      return 6e-4;
+    case Element::bf16:
+      return 4e-3;
+    case Element::e4m3:
+      return 4e-2;
   }
   return 0;
 }
 
 inline const char * name_of(Element element) {
   switch (element) {
-    case Element::f32: return "f32";
-    case Element::f16: return "f16";
-    case Element::bf16: return "bf16";
-    case Element::e4m3: return "e4m3";
+    case Element::f32:
+      return "f32";
+    case Element::f16:
+      return "f16";
+    case Element::bf16:
+      return "bf16";
+    case Element::e4m3:
+      return "e4m3";
   }
   return "";
 }

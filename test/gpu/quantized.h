@@ -13,9 +13,10 @@ struct QuantizedType {
 };
 
 inline constexpr QuantizedType kQuantizedTypes[] = {
-    {GGML_TYPE_Q4_K, Quant::q4_k}, {GGML_TYPE_Q5_K, Quant::q5_k}, {GGML_TYPE_Q6_K, Quant::q6_k}, {GGML_TYPE_Q8_0, Quant::q8_0},
-    {GGML_TYPE_Q4_0, Quant::q4_0}, {GGML_TYPE_Q4_1, Quant::q4_1}, {GGML_TYPE_Q5_0, Quant::q5_0}, {GGML_TYPE_Q5_1, Quant::q5_1},
-    {GGML_TYPE_F16, Quant::f16},   {GGML_TYPE_BF16, Quant::bf16}, {GGML_TYPE_F32, Quant::f32},
+    {GGML_TYPE_Q4_K, Quant::q4_k}, {GGML_TYPE_Q5_K, Quant::q5_k}, {GGML_TYPE_Q6_K, Quant::q6_k},
+    {GGML_TYPE_Q8_0, Quant::q8_0}, {GGML_TYPE_Q4_0, Quant::q4_0}, {GGML_TYPE_Q4_1, Quant::q4_1},
+    {GGML_TYPE_Q5_0, Quant::q5_0}, {GGML_TYPE_Q5_1, Quant::q5_1}, {GGML_TYPE_F16, Quant::f16},
+    {GGML_TYPE_BF16, Quant::bf16}, {GGML_TYPE_F32, Quant::f32},
 };
 
 // Values of uneven size, quantised by ggml.

@@ -21,7 +21,8 @@ using Values = std::vector<float>;
 
 class Reference {
  public:
-  explicit Reference(const EngineSpec & spec) : base_(spec.base_path), shape_(read_shape(base_)), head_(spec.head_path, base_), cap_(spec.attention_soft_cap) {
+  explicit Reference(const EngineSpec & spec)
+      : base_(spec.base_path), shape_(read_shape(base_)), head_(spec.head_path, base_), cap_(spec.attention_soft_cap) {
     if (!spec.adapter_path.empty()) adapter_.emplace(spec.adapter_path, base_);
   }
 
@@ -47,7 +48,8 @@ Values Reference::matrix(const std::string & name, int head_rows) const {
   const TensorInfo & tensor = *base_.find(name);
   const Values plain = base_.read_f32(tensor);
   Values a, b, out(plain.size());
-  ExpandArgs args{plain.data(), Quant::f32, tensor.ne[1], tensor.ne[0], nullptr, nullptr, 0, 0, head_rows, nullptr, Element::f32};
+  ExpandArgs args{plain.data(), Quant::f32, tensor.ne[1], tensor.ne[0], nullptr, nullptr, 0, 0,
+                  head_rows,    nullptr,    Element::f32};
   for (const LoraPair & pair : adapter_ ? adapter_->pairs() : std::vector<LoraPair>()) {
     if (pair.base_name != name) continue;
     a = adapter_->file().read_f32(*pair.a), b = adapter_->file().read_f32(*pair.b);
@@ -59,7 +61,8 @@ Values Reference::matrix(const std::string & name, int head_rows) const {
 
 Values Reference::multiply(const Values & a, const std::string & name, int head_rows) const {
   const Values w = matrix(name, head_rows);
-  const size_t depth = static_cast<size_t>(base_.find(name)->ne[0]), columns = w.size() / depth, rows = a.size() / depth;
+  const size_t depth = static_cast<size_t>(base_.find(name)->ne[0]), columns = w.size() / depth,
+               rows = a.size() / depth;
   Values out(rows * columns);
   for (size_t r = 0; r < rows; r++) {
     for (size_t c = 0; c < columns; c++) {
@@ -74,8 +77,9 @@ Values Reference::multiply(const Values & a, const std::string & name, int head_
 Values Reference::normalized(Values & x, const Values * y, const std::string & post, const std::string & next) const {
   const Values next_weight = values(next), post_weight = post.empty() ? Values() : values(post);
   Values h(x.size());
-  add_norm_reference({static_cast<int64_t>(x.size()) / shape_.hidden, shape_.hidden, shape_.epsilon, y ? y->data() : nullptr, post.empty() ? nullptr : post_weight.data(),
-                      next_weight.data(), x.data(), h.data()});
+  add_norm_reference({static_cast<int64_t>(x.size()) / shape_.hidden, shape_.hidden, shape_.epsilon,
+                      y ? y->data() : nullptr, post.empty() ? nullptr : post_weight.data(), next_weight.data(),
+                      x.data(), h.data()});
   return h;
 }
 
@@ -83,15 +87,20 @@ void Reference::attend(Values & x, int layer, const std::vector<int32_t> & run, 
   const std::string prefix = "blk." + std::to_string(layer) + ".";
   const int head_rows = shape_.interleaved_rope ? shape_.head_size : 0;
   const Values h = normalized(x, nullptr, "", prefix + "attn_norm.weight");
-  Values q = multiply(h, prefix + "attn_q.weight", head_rows), k = multiply(h, prefix + "attn_k.weight", head_rows), v = multiply(h, prefix + "attn_v.weight");
+  Values q = multiply(h, prefix + "attn_q.weight", head_rows), k = multiply(h, prefix + "attn_k.weight", head_rows),
+         v = multiply(h, prefix + "attn_v.weight");
   Values out(q.size());
-  rope_reference({nullptr, packing.tokens, shape_.kv_size(), shape_.kv_heads, shape_.head_size, run.data() + packing.positions_at(), cosines_.data(), sines_.data(), Element::f32}, k.data());
+  rope_reference({nullptr, packing.tokens, shape_.kv_rows(), shape_.kv_heads, shape_.head_size,
+                  run.data() + packing.positions_at(), cosines_.data(), sines_.data(), Element::f32},
+                 k.data());
   AttentionArgs args{};
-  args.q_stride = shape_.q_size(), args.kv_stride = shape_.kv_size();
+  args.q_stride = shape_.q_rows(), args.kv_stride = shape_.kv_rows();
   args.cosines = cosines_.data(), args.sines = sines_.data();
-  args.tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at()), args.tile_count = packing.tiles;
+  args.tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at()),
+  args.tile_count = packing.tiles;
   args.q_heads = shape_.q_heads, args.kv_heads = shape_.kv_heads, args.head_size = shape_.head_size;
-  args.scale = shape_.attention_scale, args.soft_cap = cap_ ? shape_.attention_soft_cap : 0.f, args.window = shape_.window_of(layer);
+  args.scale = shape_.attention_scale, args.soft_cap = cap_ ? shape_.attention_soft_cap : 0.f,
+  args.window = shape_.window_of(layer);
   attention_reference(args, {q.data(), k.data(), v.data(), out.data()});
   const Values y = multiply(out, prefix + "attn_output.weight");
   normalized(x, &y, shape_.post_norms ? prefix + "post_attention_norm.weight" : "", prefix + "ffn_norm.weight");
@@ -121,13 +130,16 @@ Values Reference::score(View<int32_t> tokens, View<int32_t> offsets) {
   const size_t half = static_cast<size_t>(shape_.head_size / 2), hidden = static_cast<size_t>(shape_.hidden);
   cosines_.assign(static_cast<size_t>(total) * half, 0), sines_ = cosines_;
   for (size_t i = 0; i < cosines_.size(); i++) {
-    const double angle = static_cast<double>(i / half) * std::pow(static_cast<double>(shape_.rope_base), -static_cast<double>(i % half) / static_cast<double>(half));
+    const double angle =
+        static_cast<double>(i / half) *
+        std::pow(static_cast<double>(shape_.rope_base), -static_cast<double>(i % half) / static_cast<double>(half));
     cosines_[i] = static_cast<float>(std::cos(angle)), sines_[i] = static_cast<float>(std::sin(angle));
   }
   const Values table = values("token_embd.weight");
   Values x;
   for (int32_t i = 0; i < total; i++) {
-    for (size_t c = 0; c < hidden; c++) x.push_back(table[static_cast<size_t>(tokens[static_cast<size_t>(i)]) * hidden + c] * shape_.embedding_scale);
+    for (size_t c = 0; c < hidden; c++)
+      x.push_back(table[static_cast<size_t>(tokens[static_cast<size_t>(i)]) * hidden + c] * shape_.embedding_scale);
   }
   for (int layer = 0; layer < shape_.layers; layer++) {
     attend(x, layer, run, packing);
@@ -136,13 +148,16 @@ Values Reference::score(View<int32_t> tokens, View<int32_t> offsets) {
   const Values h = normalized(x, nullptr, "", "output_norm.weight");
   Values logits(static_cast<size_t>(rows) * static_cast<size_t>(head_.label_count()));
   for (size_t row = 0; row < static_cast<size_t>(rows); row++) {
-    head_.apply(h.data() + static_cast<size_t>(offsets[row + 1] - 1) * hidden, logits.data() + row * static_cast<size_t>(head_.label_count()));
+    head_.apply(h.data() + static_cast<size_t>(offsets[row + 1] - 1) * hidden,
+                logits.data() + row * static_cast<size_t>(head_.label_count()));
   }
   return logits;
 }
 
 }  // namespace
 
-std::vector<float> reference_logits(const EngineSpec & spec, View<int32_t> tokens, View<int32_t> offsets) { return Reference(spec).score(tokens, offsets); }
+std::vector<float> reference_logits(const EngineSpec & spec, View<int32_t> tokens, View<int32_t> offsets) {
+  return Reference(spec).score(tokens, offsets);
+}
 
 }  // namespace pairscore::test

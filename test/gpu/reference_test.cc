@@ -16,9 +16,12 @@ TEST("the reference gives llama.cpp's logits for every tiny model") {
     const EngineSpec spec = spec_of(paths, "cpu", tiny.soft_cap);
     const TinyRows rows = random_rows({1, 2, 33, 40}, tiny.model.vocabulary);
     const std::vector<float> expected = score_rows(*open_llama_engine(spec), rows);
-    const std::vector<float> logits = reference_logits(spec, {rows.tokens.data(), rows.tokens.size()}, {rows.offsets.data(), rows.offsets.size()});
+    const std::vector<float> logits =
+        reference_logits(spec, {rows.tokens.data(), rows.tokens.size()}, {rows.offsets.data(), rows.offsets.size()});
     // Products of quantised weights round their activations to 8 bits there; F16 and BF16 ones to 16.
-    const double tolerance = tiny.model.type == GGML_TYPE_F32 ? 2e-3 : tiny.model.type == GGML_TYPE_F16 || tiny.model.type == GGML_TYPE_BF16 ? 2e-2 : 0.1;
+    const double tolerance = tiny.model.type == GGML_TYPE_F32                                        ? 2e-3
+                             : tiny.model.type == GGML_TYPE_F16 || tiny.model.type == GGML_TYPE_BF16 ? 2e-2
+                                                                                                     : 0.1;
     expect_close(logits, expected, tolerance, tiny.name);
     if (tiny.model.type == GGML_TYPE_F32) worst = std::max(worst, relative_error(logits, expected));
   }

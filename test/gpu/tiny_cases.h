@@ -17,24 +17,35 @@ inline std::vector<TinyCase> tiny_cases() {
   const std::vector<std::string> all = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
   const TinyModel gemma{"gemma2", 256, 2, 4, 2, 64, 512, 100, 5.f, 16, GGML_TYPE_F32, {}, 3, false};
   const TinyModel llama{"llama", 256, 2, 4, 2, 64, 512, 100, 0.f, 0, GGML_TYPE_F32, {}, 3, false};
-  std::vector<TinyCase> cases = {{"gemma2", gemma, true}, {"gemma2 without its soft-cap", gemma, false}, {"llama", llama, true}};
+  std::vector<TinyCase> cases = {
+      {"gemma2", gemma, true}, {"gemma2 without its soft-cap", gemma, false}, {"llama", llama, true}};
   const auto add = [&](const std::string & name, TinyModel model, const auto & change) {
     change(model);
     cases.push_back({name, model, true});
   };
   for (const TinyModel & base : {gemma, llama}) {
     const std::string name = base.architecture;
-    add(name + ", heads of 128, groups of 4", base, [](TinyModel & m) { m.head_size = 128, m.q_heads = 4, m.kv_heads = 1; });
-    add(name + ", heads of 256, no groups", base, [](TinyModel & m) { m.head_size = 256, m.q_heads = 2, m.kv_heads = 2; });
+    add(name + ", heads of 128, groups of 4", base,
+        [](TinyModel & m) { m.head_size = 128, m.q_heads = 4, m.kv_heads = 1; });
+    add(name + ", heads of 256, no groups", base,
+        [](TinyModel & m) { m.head_size = 256, m.q_heads = 2, m.kv_heads = 2; });
     add(name + ", groups of 8", base, [](TinyModel & m) { m.q_heads = 8, m.kv_heads = 1; });
-    add(name + ", heads of 256, groups of 2", base, [](TinyModel & m) { m.head_size = 256, m.q_heads = 4, m.kv_heads = 2; });
+    add(name + ", heads of 256, groups of 2", base,
+        [](TinyModel & m) { m.head_size = 256, m.q_heads = 4, m.kv_heads = 2; });
+    add(name + ", heads of 32", base, [](TinyModel & m) { m.head_size = 32; });
+    add(name + ", heads of 16, groups of 4", base, [](TinyModel & m) { m.head_size = 16, m.kv_heads = 1; });
+    add(name + ", heads of 80", base, [](TinyModel & m) { m.head_size = 80, m.q_heads = 4, m.kv_heads = 2; });
     add(name + ", one layer", base, [](TinyModel & m) { m.layers = 1; });
-    add(name + ", three layers, two labels with a bias", base, [](TinyModel & m) { m.layers = 3, m.labels = 2, m.head_bias = true; });
+    add(name + ", three layers, two labels with a bias", base,
+        [](TinyModel & m) { m.layers = 3, m.labels = 2, m.head_bias = true; });
     add(name + ", LoRA on q k v", base, [](TinyModel & m) { m.lora = {"attn_q", "attn_k", "attn_v"}; });
     add(name + ", LoRA on v and o", base, [](TinyModel & m) { m.lora = {"attn_v", "attn_output"}; });
     add(name + ", LoRA on everything", base, [&](TinyModel & m) { m.lora = all; });
-    for (ggml_type type : {GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q3_K}) {
-      add(name + ", " + ggml_type_name(type) + ", LoRA on q k v", base, [&](TinyModel & m) { m.type = type, m.lora = {"attn_q", "attn_k", "attn_v"}; });
+    for (ggml_type type : {GGML_TYPE_Q4_K, GGML_TYPE_Q5_K, GGML_TYPE_Q6_K, GGML_TYPE_Q8_0, GGML_TYPE_Q4_0,
+                           GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q3_K}) {
+      add(name + ", " + ggml_type_name(type) + ", LoRA on q k v", base, [&](TinyModel & m) {
+        m.type = type, m.lora = {"attn_q", "attn_k", "attn_v"};
+      });
     }
   }
   add("gemma2, a window wider than the rows", gemma, [](TinyModel & m) { m.window = 4096; });

@@ -12,7 +12,8 @@ namespace {
 // A GGUF file in the making. Tensors live in one ggml context.
 class Writer {
  public:
-  explicit Writer(const std::string & architecture) : gguf_(gguf_init_empty()), ggml_(ggml_init({size_t(256) << 20, nullptr, false})) {
+  explicit Writer(const std::string & architecture)
+      : gguf_(gguf_init_empty()), ggml_(ggml_init({size_t(256) << 20, nullptr, false})) {
     text("general.architecture", architecture);
   }
   ~Writer() {
@@ -23,17 +24,23 @@ class Writer {
   Writer & operator=(const Writer &) = delete;
 
   void text(const std::string & key, const std::string & value) { gguf_set_val_str(gguf_, key.c_str(), value.c_str()); }
-  void number(const std::string & key, int value) { gguf_set_val_u32(gguf_, key.c_str(), static_cast<uint32_t>(value)); }
+  void number(const std::string & key, int value) {
+    gguf_set_val_u32(gguf_, key.c_str(), static_cast<uint32_t>(value));
+  }
   void decimal(const std::string & key, float value) { gguf_set_val_f32(gguf_, key.c_str(), value); }
 
-  void tensor(const std::string & name, ggml_type type, int64_t columns, int64_t rows, const std::vector<float> & values) {
-    ggml_tensor * tensor = rows == 0 ? ggml_new_tensor_1d(ggml_, type, columns) : ggml_new_tensor_2d(ggml_, type, columns, rows);
+  void tensor(const std::string & name, ggml_type type, int64_t columns, int64_t rows,
+              const std::vector<float> & values) {
+    ggml_tensor * tensor =
+        rows == 0 ? ggml_new_tensor_1d(ggml_, type, columns) : ggml_new_tensor_2d(ggml_, type, columns, rows);
     ggml_set_name(tensor, name.c_str());
     ggml_quantize_chunk(type, values.data(), tensor->data, 0, std::max<int64_t>(rows, 1), columns, nullptr);
     gguf_add_tensor(gguf_, tensor);
   }
 
-  void write(const std::string & path) const { expect(gguf_write_to_file(gguf_, path.c_str(), false), "writing " + path); }
+  void write(const std::string & path) const {
+    expect(gguf_write_to_file(gguf_, path.c_str(), false), "writing " + path);
+  }
 
  private:
   gguf_context * gguf_;
@@ -47,14 +54,16 @@ struct Matrix {
 };
 
 std::vector<Matrix> matrices(const TinyModel & m) {
-  return {{"attn_q", m.q_heads * m.head_size, m.hidden}, {"attn_k", m.kv_heads * m.head_size, m.hidden}, {"attn_v", m.kv_heads * m.head_size, m.hidden},
-          {"attn_output", m.hidden, m.q_heads * m.head_size}, {"ffn_gate", m.feed_forward, m.hidden}, {"ffn_up", m.feed_forward, m.hidden},
+  return {{"attn_q", m.q_heads * m.head_size, m.hidden},  {"attn_k", m.kv_heads * m.head_size, m.hidden},
+          {"attn_v", m.kv_heads * m.head_size, m.hidden}, {"attn_output", m.hidden, m.q_heads * m.head_size},
+          {"ffn_gate", m.feed_forward, m.hidden},         {"ffn_up", m.feed_forward, m.hidden},
           {"ffn_down", m.hidden, m.feed_forward}};
 }
 
 void add_matrix(Writer & writer, const std::string & name, ggml_type type, const Matrix & matrix) {
   const float deviation = 1.5f / std::sqrt(static_cast<float>(matrix.columns));
-  writer.tensor(name, type, matrix.columns, matrix.rows, random_normal(static_cast<size_t>(matrix.rows) * static_cast<size_t>(matrix.columns), deviation));
+  writer.tensor(name, type, matrix.columns, matrix.rows,
+                random_normal(static_cast<size_t>(matrix.rows) * static_cast<size_t>(matrix.columns), deviation));
 }
 
 void add_norm(Writer & writer, const std::string & name, int size) {
@@ -116,8 +125,11 @@ void write_adapter(const TinyModel & m, const std::string & path) {
     for (const Matrix & matrix : matrices(m)) {
       if (std::find(m.lora.begin(), m.lora.end(), matrix.name) == m.lora.end()) continue;
       const std::string name = "blk." + std::to_string(layer) + "." + matrix.name + ".weight.lora_";
-      writer.tensor(name + "a", GGML_TYPE_F32, matrix.columns, rank, random_normal(static_cast<size_t>(rank * matrix.columns), 0.5f / std::sqrt(static_cast<float>(matrix.columns))));
-      writer.tensor(name + "b", GGML_TYPE_F32, rank, matrix.rows, random_normal(static_cast<size_t>(rank * matrix.rows), 0.3f));
+      writer.tensor(name + "a", GGML_TYPE_F32, matrix.columns, rank,
+                    random_normal(static_cast<size_t>(rank * matrix.columns),
+                                  0.5f / std::sqrt(static_cast<float>(matrix.columns))));
+      writer.tensor(name + "b", GGML_TYPE_F32, rank, matrix.rows,
+                    random_normal(static_cast<size_t>(rank * matrix.rows), 0.3f));
     }
   }
   writer.write(path);
@@ -127,8 +139,10 @@ void write_head(const TinyModel & m, const std::string & path) {
   Writer writer("pairscore-head");
   writer.text("pairscore.head.architecture", m.architecture);
   writer.number("pairscore.head.hidden_size", m.hidden);
-  writer.tensor("score.weight", GGML_TYPE_F32, m.hidden, m.labels, random_normal(static_cast<size_t>(m.labels * m.hidden), 1 / std::sqrt(static_cast<float>(m.hidden))));
-  if (m.head_bias) writer.tensor("score.bias", GGML_TYPE_F32, m.labels, 0, random_normal(static_cast<size_t>(m.labels), 1));
+  writer.tensor("score.weight", GGML_TYPE_F32, m.hidden, m.labels,
+                random_normal(static_cast<size_t>(m.labels * m.hidden), 1 / std::sqrt(static_cast<float>(m.hidden))));
+  if (m.head_bias)
+    writer.tensor("score.bias", GGML_TYPE_F32, m.labels, 0, random_normal(static_cast<size_t>(m.labels), 1));
   writer.write(path);
 }
 

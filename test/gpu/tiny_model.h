@@ -19,7 +19,7 @@ struct TinyModel {
   int vocabulary;
   float soft_cap;
   int window;
-  ggml_type type;            // of the blocks' matrices and the embedding
+  ggml_type type;                 // of the blocks' matrices and the embedding
   std::vector<std::string> lora;  // "attn_q", ...; empty: no adapter
   int labels;
   bool head_bias;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/cuda/packing.h"
+#include "kernels/attention.h"
 #include "kernels/rows.h"
 #include "kernels/weight.h"
 #include "quantized.h"
@@ -18,7 +19,8 @@ TEST("every block format gives ggml's numbers bit for bit") {
     const int64_t rows = 40, columns = 1024;
     const std::vector<uint8_t> blocks = random_blocks(type, rows, columns);
     std::vector<float> values(static_cast<size_t>(rows * columns));
-    expand_weight_reference({blocks.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32}, values.data());
+    expand_weight_reference(
+        {blocks.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32}, values.data());
     expect(values == ggml_values(type, blocks, rows * columns), ggml_type_name(type.type));
   }
 }
@@ -31,9 +33,12 @@ TEST("block formats give ggml's numbers on random bytes, negative and subnormal 
     for (int round = 0; round < 200; round++) {
       for (uint8_t & byte : blocks) byte = static_cast<uint8_t>(random_int(0, 255));
       std::vector<float> values(columns);
-      expand_weight_reference({blocks.data(), type.quant, 1, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32}, values.data());
+      expand_weight_reference({blocks.data(), type.quant, 1, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32},
+                              values.data());
       const std::vector<float> expected = ggml_values(type, blocks, columns);
-      for (size_t i = 0; i < expected.size(); i++) expect(values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i])), ggml_type_name(type.type));
+      for (size_t i = 0; i < expected.size(); i++)
+        expect(values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i])),
+               ggml_type_name(type.type));
     }
   }
 }
@@ -42,7 +47,54 @@ TEST("rows of interleaved heads each find a place of their own") {
   std::set<int64_t> places;
   for (int64_t row = 0; row < 256; row++) places.insert(expanded_row(row, 64));
   expect(places.size() == 256 && *places.rbegin() == 255, "two rows share a place");
-  expect(expanded_row(64, 64) == 64 && expanded_row(65, 64) == 96 && expanded_row(66, 64) == 65, "pairs do not become halves");
+  expect(expanded_row(64, 64) == 64 && expanded_row(65, 64) == 96 && expanded_row(66, 64) == 65,
+         "pairs do not become halves");
+}
+
+// q, k or v of `rows` tokens in heads of args.head_width.
+std::vector<float> widened(const std::vector<float> & values, int64_t rows, const PlaceArgs & places) {
+  // The tokens are columns here: what is placed is the weights' rows.
+  const int64_t heads = static_cast<int64_t>(values.size()) / rows / places.head_size;
+  std::vector<float> wide(static_cast<size_t>(rows * heads * places.head_width));
+  for (int64_t r = 0; r < rows; r++) {
+    for (int64_t i = 0; i < heads * places.head_size; i++) {
+      wide[static_cast<size_t>(r * heads * places.head_width + placed_index(i, places))] =
+          values[static_cast<size_t>(r * heads * places.head_size + i)];
+    }
+  }
+  return wide;
+}
+
+TEST("zeros around narrow heads change no result of attention") {
+  for (int size : {16, 32, 80}) {
+    const int width = size <= 64 ? 64 : 128, tokens = 30, heads = 2;
+    const std::vector<float> q = random_normal(static_cast<size_t>(tokens * heads * size), 1),
+                             k = random_normal(q.size(), 1), v = random_normal(q.size(), 1);
+    std::vector<float> cosines, sines, wide_cosines, wide_sines;
+    for (int p = 0; p < tokens; p++) {
+      for (int i = 0; i < width / 2; i++) {
+        const double angle = i < size / 2 ? p * std::pow(10000.0, -2.0 * i / size) : 0;
+        wide_cosines.push_back(static_cast<float>(std::cos(angle))),
+            wide_sines.push_back(static_cast<float>(std::sin(angle)));
+        if (i < size / 2) cosines.push_back(wide_cosines.back()), sines.push_back(wide_sines.back());
+      }
+    }
+    const AttentionTile tile{0, tokens, 0, 0};
+    AttentionArgs args{};
+    args.q_stride = args.kv_stride = heads * size, args.cosines = cosines.data(), args.sines = sines.data();
+    args.tiles = &tile, args.tile_count = 1, args.q_heads = args.kv_heads = heads, args.head_size = size,
+    args.scale = 0.5f;
+    std::vector<float> out(q.size()), wide_out(static_cast<size_t>(tokens * heads * width));
+    attention_reference(args, {q.data(), k.data(), v.data(), out.data()});
+    const PlaceArgs turned{nullptr, 0, 0, size, width, HeadPlaces::turned_rows, nullptr},
+        plain{nullptr, 0, 0, size, width, HeadPlaces::rows, nullptr};
+    const std::vector<float> wide_q = widened(q, tokens, turned), wide_k = widened(k, tokens, turned),
+                             wide_v = widened(v, tokens, plain);
+    args.q_stride = args.kv_stride = heads * width, args.cosines = wide_cosines.data(), args.sines = wide_sines.data(),
+    args.head_size = width;
+    attention_reference(args, {wide_q.data(), wide_k.data(), wide_v.data(), wide_out.data()});
+    expect_close(wide_out, widened(out, tokens, plain), 1e-6, "heads of " + std::to_string(size));
+  }
 }
 
 TEST("e4m3 rounds to nearest, ties to even, and saturates") {
@@ -85,18 +137,23 @@ TEST("a packing covers every token once, stays inside its bound and puts the lon
     std::vector<int32_t> offsets = {0};
     const int rows = random_int(1, 20);
     for (int row = 0; row < rows; row++) offsets.push_back(offsets.back() + random_int(1, round % 2 ? 4 : 300));
-    std::vector<int32_t> tokens(static_cast<size_t>(offsets.back()), 7), run(static_cast<size_t>(largest_packing({offsets.back(), rows}, 64)), -1);
+    std::vector<int32_t> tokens(static_cast<size_t>(offsets.back()), 7),
+        run(static_cast<size_t>(largest_packing({offsets.back(), rows}, 64)), -1);
     RowList list(static_cast<size_t>(rows));
     std::iota(list.begin(), list.end(), 0);
     std::shuffle(list.begin(), list.end(), random_bits());
-    const Packing packing = pack_rows({tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}, list, 64, run.data());
+    const Packing packing =
+        pack_rows({tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}, list, 64, run.data());
     expect(packing.size() <= static_cast<int64_t>(run.size()), "a packing larger than its bound");
     std::vector<int> seen(static_cast<size_t>(packing.tokens));
     const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at());
     for (int t = 0; t < packing.tiles; t++) {
-      if (t) expect(tiles[t].q_position + tiles[t].q_count <= tiles[t - 1].q_position + tiles[t - 1].q_count, "a longer walk after a shorter one");
+      if (t)
+        expect(tiles[t].q_position + tiles[t].q_count <= tiles[t - 1].q_position + tiles[t - 1].q_count,
+               "a longer walk after a shorter one");
       for (int i = 0; i < tiles[t].q_count; i++) {
-        expect(run[static_cast<size_t>(packing.positions_at() + tiles[t].q_row + i)] == tiles[t].q_position + i, "a position");
+        expect(run[static_cast<size_t>(packing.positions_at() + tiles[t].q_row + i)] == tiles[t].q_position + i,
+               "a position");
         expect(tiles[t].kv_row + tiles[t].q_position == tiles[t].q_row, "a sequence's start");
         seen[static_cast<size_t>(tiles[t].q_row + i)]++;
       }

@@ -5,25 +5,28 @@
 
 #include "engine/cuda/forward.h"
 #include "engine/rows.h"
-#include "kernels/attention_hopper.h"
 #include "error.h"
+#include "kernels/attention_hopper.h"
 
 namespace pairscore {
 namespace {
 
 constexpr size_t kSpareBytes = size_t(512) << 20;  // left to the driver, cuBLASLt and others
 constexpr int kInFlight = 2;
+constexpr int32_t kMostRows = 512;  // of a batch: rows cost little memory
 
 int parse_device(const std::string & name) {
   const std::string digits = name.compare(0, 5, "cuda:") == 0 ? name.substr(5) : "";
-  const bool number = !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
+  const bool number =
+      !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
   int count = 0;
   if (cudaGetDeviceCount(&count) != cudaSuccess) {
     cudaGetLastError();
     count = 0;
   }
   if (number && std::stoi(digits) < count) return std::stoi(digits);
-  throw Error(Code::device_unknown, "Expected a device cuda:0 to cuda:N of " + std::to_string(count) + " CUDA devices but received \"" + name + "\"");
+  throw Error(Code::device_unknown, "Expected a device cuda:0 to cuda:N of " + std::to_string(count) +
+                                        " CUDA devices but received \"" + name + "\"");
 }
 
 cudaDeviceProp properties_of(int device) {
@@ -36,8 +39,9 @@ Element choose_compute(const CudaOptions & options, const cudaDeviceProp & devic
   const int capability = device.major * 10 + device.minor;
   const auto require = [&](int least, const char * what) {
     if (capability >= least) return;
-    throw Error(Code::usage, std::string("Expected compute capability ") + std::to_string(least / 10) + "." + std::to_string(least % 10) + " or later for " +
-                                 what + " but " + device.name + " has " + std::to_string(device.major) + "." + std::to_string(device.minor));
+    throw Error(Code::usage, std::string("Expected compute capability ") + std::to_string(least / 10) + "." +
+                                 std::to_string(least % 10) + " or later for " + what + " but " + device.name +
+                                 " has " + std::to_string(device.major) + "." + std::to_string(device.minor));
   };
   if (options.compute == CudaOptions::Compute::fp8) require(89, "fp8");
   if (options.compute == CudaOptions::Compute::bf16) require(80, "bf16");
@@ -49,16 +53,18 @@ Element choose_compute(const CudaOptions & options, const cudaDeviceProp & devic
 
 AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp & device, const ModelShape & shape) {
   if (options.attention == CudaOptions::Attention::turing || device.major < 8) return AttentionPath::turing;
-  const bool whole = shape.q_heads / shape.kv_heads % attention_hopper_heads(shape.head_size) == 0;
-  const bool hopper = device.major == 9 && device.minor == 0 && whole && options.attention == CudaOptions::Attention::automatic;
+  const bool whole = shape.q_heads / shape.kv_heads % attention_hopper_heads(shape.head_width) == 0;
+  const bool hopper =
+      device.major == 9 && device.minor == 0 && whole && options.attention == CudaOptions::Attention::automatic;
   return hopper ? AttentionPath::hopper : AttentionPath::ampere;
 }
 
 // Batches of whole waves: so many tokens that tiles of 128 x 256 fill all multiprocessors for every width that is a
-// multiple of 512.
+// multiple of 512. More tokens a batch are no faster, so a larger call is shared out.
 BatchLimits choose_limits(const EngineSpec & spec, const cudaDeviceProp & device) {
-  const int32_t wave = device.multiProcessorCount / 2 * 128, waves = spec.max_batch_tokens / wave;
-  return {std::max(waves ? waves * wave : spec.max_batch_tokens, spec.max_sequence_tokens), spec.max_batch_sequences};
+  const int32_t wave = device.multiProcessorCount / 2 * 128;
+  const int32_t tokens = std::max(std::min(spec.max_batch_tokens, wave), spec.max_sequence_tokens);
+  return {tokens, std::max(spec.max_batch_sequences, kMostRows)};
 }
 
 const char * compute_name(Element element) {
@@ -84,7 +90,9 @@ class CudaEngine : public Engine {
   };
 
   Keep choose_keep(const CudaOptions & options, const Adapter * adapter) const;
-  WeightsRequest request(const Adapter * adapter, Keep keep) const { return {base_, adapter, head_, shape_, compute_, keep, spec_.max_sequence_tokens}; }
+  WeightsRequest request(const Adapter * adapter, Keep keep) const {
+    return {base_, adapter, head_, shape_, compute_, keep, spec_.max_sequence_tokens};
+  }
   void open_weights(const CudaOptions & options);
   void describe();
   void start(Slot & slot, View<int32_t> tokens, View<int32_t> offsets);
@@ -118,9 +126,12 @@ CudaEngine::CudaEngine(const EngineSpec & spec, const CudaOptions & options)
       limits_(choose_limits(spec, properties_)) {
   const DeviceScope scope(device_);
   open_weights(options);
-  forward_ = std::make_unique<Forward>(shape_, weights_, ForwardSpec{compute_, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
-                                       head_.label_count());
-  const size_t run = static_cast<size_t>(largest_packing(limits_, attention_tile_rows(shape_.head_size, attention_))) * sizeof(int32_t);
+  forward_ = std::make_unique<Forward>(
+      shape_, weights_,
+      ForwardSpec{compute_, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
+      head_.label_count());
+  const size_t run = static_cast<size_t>(largest_packing(limits_, attention_tile_rows(shape_.head_width, attention_))) *
+                     sizeof(int32_t);
   const size_t logits = static_cast<size_t>(limits_.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);
   for (int i = 0; i < kInFlight; i++) {
     slots_.push_back(std::make_unique<Slot>());
@@ -153,15 +164,20 @@ void CudaEngine::open_weights(const CudaOptions & options) {
 }
 
 Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapter) const {
+  const bool streamable = compute_ != Element::e4m3 && !shape_.padded();
   if (options.weights == CudaOptions::Weights::streamed) {
-    if (compute_ != Element::e4m3) return Keep::streamed;
-    throw Error(Code::usage, "Expected resident weights for fp8 but received streamed");
+    if (streamable) return Keep::streamed;
+    const char * what = shape_.padded() ? "heads of another size than 64, 128 and 256" : "fp8";
+    throw Error(Code::usage, std::string("Expected resident weights for ") + what + " but received streamed");
   }
-  if (options.weights == CudaOptions::Weights::resident || compute_ == Element::e4m3) return Keep::resident;
+  if (options.weights == CudaOptions::Weights::resident || !streamable) return Keep::resident;
   size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "reading the device's memory");
-  const size_t token = static_cast<size_t>(shape_.hidden) * 8 + static_cast<size_t>(shape_.qkv_size() + shape_.q_size()) * 2 + static_cast<size_t>(shape_.feed_forward) * 6;
-  const size_t needed = estimated_weight_bytes(request(adapter, Keep::resident)) + token * static_cast<size_t>(limits_.tokens) + kSpareBytes;
+  const size_t token = static_cast<size_t>(shape_.hidden) * 8 +
+                       static_cast<size_t>(shape_.qkv_size() + shape_.q_size()) * 2 +
+                       static_cast<size_t>(shape_.feed_forward) * 6;
+  const size_t needed = estimated_weight_bytes(request(adapter, Keep::resident)) +
+                        token * static_cast<size_t>(limits_.tokens) + kSpareBytes;
   return needed <= free ? Keep::resident : Keep::streamed;
 }
 
@@ -204,14 +220,16 @@ std::vector<float> CudaEngine::score(View<int32_t> tokens, View<int32_t> offsets
 }
 
 void CudaEngine::start(Slot & slot, View<int32_t> tokens, View<int32_t> offsets) {
-  const int32_t tile_rows = attention_tile_rows(shape_.head_size, attention_);
+  const int32_t tile_rows = attention_tile_rows(shape_.head_width, attention_);
   const Packing packing = pack_rows(tokens, offsets, slot.rows, tile_rows, slot.run.as<int32_t>());
   const cudaStream_t stream = forward_->stream();
-  check_cuda(cudaMemcpyAsync(slot.device_run.data(), slot.run.as<char>(), static_cast<size_t>(packing.size()) * sizeof(int32_t), cudaMemcpyHostToDevice, stream),
+  check_cuda(cudaMemcpyAsync(slot.device_run.data(), slot.run.as<char>(),
+                             static_cast<size_t>(packing.size()) * sizeof(int32_t), cudaMemcpyHostToDevice, stream),
              "copying a batch to the device");
   forward_->enqueue({packing, slot.device_run.as<int32_t>(), slot.device_logits.as<float>()});
   const size_t bytes = static_cast<size_t>(packing.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);
-  check_cuda(cudaMemcpyAsync(slot.logits.as<char>(), slot.device_logits.data(), bytes, cudaMemcpyDeviceToHost, stream), "copying logits from the device");
+  check_cuda(cudaMemcpyAsync(slot.logits.as<char>(), slot.device_logits.data(), bytes, cudaMemcpyDeviceToHost, stream),
+             "copying logits from the device");
   slot.done.record(stream);
 }
 
@@ -231,13 +249,16 @@ void CudaEngine::collect(Slot & slot, std::vector<float> & logits) {
 
 std::string cuda_unsupported_reason(const EngineSpec & spec) {
   const cudaDeviceProp properties = properties_of(parse_device(spec.device));
-  if (properties.major * 10 + properties.minor < 75) return std::string(properties.name) + " is older than compute capability 7.5";
+  if (properties.major * 10 + properties.minor < 75)
+    return std::string(properties.name) + " is older than compute capability 7.5";
   return unsupported_reason(GgufFile(spec.base_path));
 }
 
 std::unique_ptr<Engine> open_cuda_engine(const EngineSpec & spec, const CudaOptions & options) {
   const std::string reason = cuda_unsupported_reason(spec);
-  if (!reason.empty()) throw Error(Code::model_mismatch, "Expected a model that the CUDA engine can run in " + spec.base_path + " but " + reason);
+  if (!reason.empty())
+    throw Error(Code::model_mismatch,
+                "Expected a model that the CUDA engine can run in " + spec.base_path + " but " + reason);
   return std::make_unique<CudaEngine>(spec, options);
 }
 

@@ -33,7 +33,8 @@ DeviceBuffer & DeviceBuffer::operator=(DeviceBuffer && other) noexcept {
 }
 
 PinnedBuffer::PinnedBuffer(size_t bytes) : bytes_(bytes) {
-  if (bytes) check_cuda(cudaMallocHost(&data_, bytes), "allocating " + std::to_string(bytes >> 20) + " MiB of pinned memory");
+  if (bytes)
+    check_cuda(cudaMallocHost(&data_, bytes), "allocating " + std::to_string(bytes >> 20) + " MiB of pinned memory");
 }
 
 PinnedBuffer::~PinnedBuffer() {

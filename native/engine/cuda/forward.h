@@ -8,9 +8,9 @@
 namespace pairscore {
 
 struct ForwardSpec {
-  Element compute;        // of weights and products: f16, bf16, e4m3
+  Element compute;  // of weights and products: f16, bf16, e4m3
   AttentionPath attention;
-  float soft_cap;         // 0: none
+  float soft_cap;  // 0: none
   BatchLimits limits;
 };
 
@@ -69,12 +69,12 @@ class Forward {
   OwnStream stream_;
   Products products_;
   size_t bytes_ = 0;
-  DeviceBuffer x_, h_, qkv_, attention_, gate_up_, gated_, y_;       // a batch
-  DeviceBuffer last_x_, last_h_, last_q_, hidden_;                   // its last tokens
-  DeviceBuffer narrow_attention_, row_scales_, one_;                 // e4m3 only
-  DeviceBuffer norm_scales_;                                         // (2 layers), what multiplies e4m3 norms back
-  std::vector<float> norm_inverses_;                                 // (2 layers), 1 / norm_scales_
-  DeviceBuffer expanded_;                                            // the weight in use, when streamed
+  DeviceBuffer x_, h_, qkv_, attention_, gate_up_, gated_, y_;  // a batch
+  DeviceBuffer last_x_, last_h_, last_q_, hidden_;              // its last tokens
+  DeviceBuffer narrow_attention_, row_scales_, one_;            // e4m3 only
+  DeviceBuffer norm_scales_;                                    // (2 layers), what multiplies e4m3 norms back
+  std::vector<float> norm_inverses_;                            // (2 layers), 1 / norm_scales_
+  DeviceBuffer expanded_;                                       // the weight in use, when streamed
 };
 
 }  // namespace pairscore

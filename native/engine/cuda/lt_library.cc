@@ -7,13 +7,20 @@
 namespace pairscore {
 namespace {
 
+// The last ones for toolkits that are installed without an entry for the loader.
+const char * const kNames[] = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so",
+                               "/usr/local/cuda/lib64/libcublasLt.so",
+                               "/usr/local/cuda/targets/x86_64-linux/lib/libcublasLt.so"};
+
 void * open_library() {
   std::string reason;
-  for (const char * name : {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"}) {
+  for (const char * name : kNames) {
     if (void * library = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return library;
     reason = dlerror();
   }
-  throw Error(Code::device_failed, "Expected cuBLASLt 12 or 13 (libcublasLt.so, of the CUDA toolkit) on the library path but received: " + reason);
+  throw Error(
+      Code::device_failed,
+      "Expected cuBLASLt 12 or 13 (libcublasLt.so, of the CUDA toolkit) on the library path but received: " + reason);
 }
 
 template <typename Function>
@@ -50,7 +57,8 @@ const LtLibrary & lt_library() {
 
 void check_lt(cublasStatus_t status, const std::string & what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw Error(Code::device_failed, "Expected " + what + " to succeed but received cuBLAS status " + std::to_string(static_cast<int>(status)));
+  throw Error(Code::device_failed, "Expected " + what + " to succeed but received cuBLAS status " +
+                                       std::to_string(static_cast<int>(status)));
 }
 
 }  // namespace pairscore

@@ -10,7 +10,9 @@ namespace pairscore {
 static_assert(sizeof(AttentionTile) == 4 * sizeof(int32_t), "tiles travel as int32s");
 
 std::vector<RowList> share_rows(View<int32_t> offsets, BatchLimits limits) {
-  const auto length = [&](int32_t row) { return offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)]; };
+  const auto length = [&](int32_t row) {
+    return offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
+  };
   RowList order(offsets.size - 1);
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return length(a) > length(b); });
@@ -38,22 +40,26 @@ int64_t largest_packing(BatchLimits limits, int32_t tile_rows) {
   return 2 * int64_t(limits.tokens) + limits.rows + 4 * (tiles + limits.rows);
 }
 
-Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, const RowList & list, int32_t tile_rows, int32_t * target) {
+Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, const RowList & list, int32_t tile_rows,
+                  int32_t * target) {
   std::vector<AttentionTile> tiles, last_tiles;
   Packing packing{static_cast<int32_t>(list.size()), 0, 0, static_cast<int32_t>(list.size())};
   for (int32_t row : list) packing.tokens += offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
-  int32_t * ids = target, * positions = target + packing.positions_at(), * last = target + packing.last_at();
+  int32_t *ids = target, *positions = target + packing.positions_at(), *last = target + packing.last_at();
   int32_t begin = 0, place = 0;
   for (int32_t row : list) {
     const int32_t first = offsets[static_cast<size_t>(row)], length = offsets[static_cast<size_t>(row) + 1] - first;
     std::memcpy(ids + begin, tokens.data + first, sizeof(int32_t) * static_cast<size_t>(length));
     std::iota(positions + begin, positions + begin + length, 0);
-    for (int32_t i = 0; i < length; i += tile_rows) tiles.push_back({begin + i, std::min(tile_rows, length - i), i, begin});
+    for (int32_t i = 0; i < length; i += tile_rows)
+      tiles.push_back({begin + i, std::min(tile_rows, length - i), i, begin});
     last_tiles.push_back({place++, 1, length - 1, begin});
     begin += length;
     *last++ = begin - 1;
   }
-  const auto longer = [](const AttentionTile & a, const AttentionTile & b) { return a.q_position + a.q_count > b.q_position + b.q_count; };
+  const auto longer = [](const AttentionTile & a, const AttentionTile & b) {
+    return a.q_position + a.q_count > b.q_position + b.q_count;
+  };
   std::stable_sort(tiles.begin(), tiles.end(), longer);
   std::stable_sort(last_tiles.begin(), last_tiles.end(), longer);
   packing.tiles = static_cast<int32_t>(tiles.size());

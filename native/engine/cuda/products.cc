@@ -10,26 +10,31 @@ namespace pairscore {
 namespace {
 
 constexpr size_t kWorkspaceBytes = 64u << 20;
-constexpr int kCandidates = 48;         // algorithms asked of cuBLASLt
-constexpr int kFinalists = 8;           // of them timed closely
-constexpr float kTrialMargin = 1.06f;   // against the best: what goes on into trials
-constexpr int64_t kFewRows = 64;        // up to so many, timing costs more than it brings
-constexpr int64_t kTrialRows = 2048;    // from so many, trials pay
+constexpr int kCandidates = 48;        // algorithms asked of cuBLASLt
+constexpr int kFinalists = 8;          // of them timed closely
+constexpr float kTrialMargin = 1.06f;  // against the best: what goes on into trials
+constexpr int64_t kFewRows = 64;       // up to so many, timing costs more than it brings
+constexpr int64_t kTrialRows = 2048;   // from so many, trials pay
 
 cudaDataType_t data_type(Element element) {
   switch (element) {
-    case Element::f32: return CUDA_R_32F;
-    case Element::f16: return CUDA_R_16F;
-    case Element::bf16: return CUDA_R_16BF;
-    case Element::e4m3: return CUDA_R_8F_E4M3;
+    case Element::f32:
+      return CUDA_R_32F;
+    case Element::f16:
+      return CUDA_R_16F;
+    case Element::bf16:
+      return CUDA_R_16BF;
+    case Element::e4m3:
+      return CUDA_R_8F_E4M3;
   }
   return CUDA_R_32F;
 }
 
 std::string shape_text(const Product & product) {
   const char * types[] = {"f32", "f16", "bf16", "e4m3"};
-  return "a " + std::string(types[static_cast<int>(product.element)]) + " product of " + std::to_string(product.rows) + " x " + std::to_string(product.columns) + " x " +
-         std::to_string(product.depth) + " (stride " + std::to_string(product.out_stride) + ")";
+  return "a " + std::string(types[static_cast<int>(product.element)]) + " product of " + std::to_string(product.rows) +
+         " x " + std::to_string(product.columns) + " x " + std::to_string(product.depth) + " (stride " +
+         std::to_string(product.out_stride) + ")";
 }
 
 int row_group(int64_t rows) {
@@ -45,12 +50,19 @@ struct Products::Call {
     check_lt(lt.desc_create(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
     const cublasOperation_t transpose = CUBLAS_OP_T;
     check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose), "describing a product");
-    if (p.w_scale) check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &p.w_scale, sizeof p.w_scale), "scaling a product");
-    if (p.a_scale) check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &p.a_scale, sizeof p.a_scale), "scaling a product");
+    if (p.w_scale)
+      check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, &p.w_scale, sizeof p.w_scale),
+               "scaling a product");
+    if (p.a_scale)
+      check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, &p.a_scale, sizeof p.a_scale),
+               "scaling a product");
     const cudaDataType_t in = data_type(p.element);
-    check_lt(lt.layout_create(&w, in, static_cast<uint64_t>(p.depth), static_cast<uint64_t>(p.columns), p.depth), "laying out weights");
-    check_lt(lt.layout_create(&a, in, static_cast<uint64_t>(p.depth), static_cast<uint64_t>(p.rows), p.depth), "laying out activations");
-    check_lt(lt.layout_create(&out, data_type(p.out_element), static_cast<uint64_t>(p.columns), static_cast<uint64_t>(p.rows), p.out_stride),
+    check_lt(lt.layout_create(&w, in, static_cast<uint64_t>(p.depth), static_cast<uint64_t>(p.columns), p.depth),
+             "laying out weights");
+    check_lt(lt.layout_create(&a, in, static_cast<uint64_t>(p.depth), static_cast<uint64_t>(p.rows), p.depth),
+             "laying out activations");
+    check_lt(lt.layout_create(&out, data_type(p.out_element), static_cast<uint64_t>(p.columns),
+                              static_cast<uint64_t>(p.rows), p.out_stride),
              "laying out a product");
   }
 
@@ -76,8 +88,8 @@ Products::~Products() { lt_.destroy(handle_); }
 cublasStatus_t Products::multiply(Call & call, const cublasLtMatmulAlgo_t * algorithm) {
   const float one = 1, zero = 0;
   const Product & p = call.product;
-  return lt_.matmul(handle_, call.desc, &one, p.w, call.w, p.a, call.a, &zero, p.out, call.out, p.out, call.out, algorithm, workspace_.data(),
-                    kWorkspaceBytes, stream_);
+  return lt_.matmul(handle_, call.desc, &one, p.w, call.w, p.a, call.a, &zero, p.out, call.out, p.out, call.out,
+                    algorithm, workspace_.data(), kWorkspaceBytes, stream_);
 }
 
 void Products::run(const Product & product) {
@@ -87,40 +99,38 @@ void Products::run(const Product & product) {
   auto known = choices_.find(key);
   if (known == choices_.end()) known = choices_.emplace(key, find(product, call)).first;
   Choice & choice = known->second;
-  const bool tried = trial_ >= 0 && static_cast<size_t>(trial_) < choice.milliseconds.size();
+  const bool tried = trying_ && !choice.settled;
+  const size_t candidate = tried ? choice.calls++ % choice.candidates.size() : choice.best;
   if (tried) {
     trials_.push_back(std::make_unique<Trial>());
     trials_.back()->choice = &choice;
+    trials_.back()->candidate = candidate;
     trials_.back()->start.record(stream_);
   }
   // An algorithm may serve its group's first shape and not this one: cuBLASLt then chooses by itself.
-  if (multiply(call, &choice.candidates[tried ? static_cast<size_t>(trial_) : choice.best]) != CUBLAS_STATUS_SUCCESS) {
+  if (multiply(call, &choice.candidates[candidate]) != CUBLAS_STATUS_SUCCESS)
     check_lt(multiply(call, nullptr), "multiplying " + shape_text(product));
-  }
   if (tried) trials_.back()->stop.record(stream_);
 }
 
-bool Products::start_trial(int candidate) {
-  collect_trials();
-  trial_ = candidate;
-  bool more = candidate == 0;
-  for (const auto & [key, choice] : choices_) more = more || static_cast<size_t>(candidate) < choice.milliseconds.size();
-  if (more) return true;
-  trial_ = -1;
-  for (auto & [key, choice] : choices_) {
-    std::vector<float> & times = choice.milliseconds;
-    if (!times.empty()) choice.best = static_cast<size_t>(std::min_element(times.begin(), times.end()) - times.begin());
-    times.clear();
-  }
-  return false;
-}
+void Products::start_trials() { trying_ = true; }
 
-void Products::collect_trials() {
+void Products::finish_trials() {
+  trying_ = false;
+  std::map<std::pair<Choice *, size_t>, std::vector<float>> times;
   for (const std::unique_ptr<Trial> & trial : trials_) {
     trial->stop.wait();
-    trial->choice->milliseconds[static_cast<size_t>(trial_)] += trial->stop.since(trial->start);
+    times[{trial->choice, trial->candidate}].push_back(trial->stop.since(trial->start));
   }
   trials_.clear();
+  std::map<Choice *, float> best;
+  for (auto & [of, each] : times) {
+    std::sort(each.begin(), each.end());
+    const float median = each[each.size() / 2];
+    const auto known = best.find(of.first);
+    if (known == best.end() || median < known->second) best[of.first] = median, of.first->best = of.second;
+    of.first->settled = true;
+  }
 }
 
 float Products::time(Call & call, const cublasLtMatmulAlgo_t & algorithm, int repeats) {
@@ -136,14 +146,18 @@ float Products::time(Call & call, const cublasLtMatmulAlgo_t & algorithm, int re
 Products::Choice Products::find(const Product & product, Call & call) {
   cublasLtMatmulPreference_t preference = nullptr;
   check_lt(lt_.preference_create(&preference), "asking for algorithms");
-  check_lt(lt_.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes, sizeof kWorkspaceBytes), "asking for algorithms");
+  check_lt(lt_.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes,
+                              sizeof kWorkspaceBytes),
+           "asking for algorithms");
   std::vector<cublasLtMatmulHeuristicResult_t> results(kCandidates);
   int count = 0;
-  const cublasStatus_t status =
-      lt_.heuristic(handle_, call.desc, call.w, call.a, call.out, call.out, preference, kCandidates, results.data(), &count);
+  const cublasStatus_t status = lt_.heuristic(handle_, call.desc, call.w, call.a, call.out, call.out, preference,
+                                              kCandidates, results.data(), &count);
   lt_.preference_destroy(preference);
   check_lt(status, "finding an algorithm for " + shape_text(product));
-  if (count == 0) throw Error(Code::device_failed, "Expected an algorithm of cuBLASLt for " + shape_text(product) + " but received none");
+  if (count == 0)
+    throw Error(Code::device_failed,
+                "Expected an algorithm of cuBLASLt for " + shape_text(product) + " but received none");
   Choice choice;
   if (count == 1 || product.rows <= kFewRows) {
     choice.candidates.push_back(results[0].algo);
@@ -163,7 +177,7 @@ Products::Choice Products::find(const Product & product, Call & call) {
   for (const auto & [best, i] : times) {
     if (best <= kTrialMargin * times[0].first) choice.candidates.push_back(results[static_cast<size_t>(i)].algo);
   }
-  if (product.rows >= kTrialRows && choice.candidates.size() > 1) choice.milliseconds.assign(choice.candidates.size(), 0.f);
+  choice.settled = product.rows < kTrialRows || choice.candidates.size() == 1;
   return choice;
 }
 

@@ -14,17 +14,17 @@
 namespace pairscore {
 
 struct Product {
-  const void * a;         // (rows, depth)
-  const void * w;         // (columns, depth)
-  void * out;             // (rows, columns), out_stride elements between rows
+  const void * a;  // (rows, depth)
+  const void * w;  // (columns, depth)
+  void * out;      // (rows, columns), out_stride elements between rows
   int64_t rows;
   int64_t columns;
   int64_t depth;
   int64_t out_stride;
   const float * a_scale;  // one on the device, where element is e4m3; else null
   const float * w_scale;
-  Element element;        // of a and w
-  Element out_element;    // f16, bf16
+  Element element;      // of a and w
+  Element out_element;  // f16, bf16
 };
 
 class Products {
@@ -37,20 +37,23 @@ class Products {
   // Enqueues; times the algorithms first where the shape is new, which overwrites `out` with the same values.
   void run(const Product & product);
 
-  // Trials: the same work once for each candidate, every product with its candidate of that number.
-  // start_trial(0), work, start_trial(1), work, ... until it returns false; from then on each shape has its best.
-  bool start_trial(int candidate);
+  // Between the two, calls of a shape take its candidates in turn, so that all meet the same clocks; then each shape has
+  // its best.
+  void start_trials();
+  void finish_trials();
 
  private:
   // Rows are grouped by quarters of an octave: an algorithm that is best for 8192 rows serves 8000 as well.
   using Key = std::tuple<int, int64_t, int64_t, int64_t, Element>;
   struct Choice {
     std::vector<cublasLtMatmulAlgo_t> candidates;  // the best when timed alone first
-    std::vector<float> milliseconds;               // of each, in trials; empty when settled
     size_t best = 0;
+    size_t calls = 0;  // in trials
+    bool settled = true;
   };
   struct Trial {
     Choice * choice;
+    size_t candidate;
     OwnEvent start, stop;
   };
   struct Call;
@@ -58,7 +61,6 @@ class Products {
   Choice find(const Product & product, Call & call);
   float time(Call & call, const cublasLtMatmulAlgo_t & algorithm, int repeats);
   cublasStatus_t multiply(Call & call, const cublasLtMatmulAlgo_t * algorithm);
-  void collect_trials();
 
   const LtLibrary & lt_;
   cublasLtHandle_t handle_ = nullptr;
@@ -66,7 +68,7 @@ class Products {
   DeviceBuffer workspace_;
   OwnEvent start_, stop_;
   std::map<Key, Choice> choices_;
-  int trial_ = -1;  // candidate of the trial under way
+  bool trying_ = false;
   std::vector<std::unique_ptr<Trial>> trials_;
 };
 

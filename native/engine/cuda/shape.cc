@@ -26,7 +26,8 @@ std::string unsupported_tensor(const GgufFile & base) {
   for (const TensorInfo & tensor : base.tensors()) {
     const std::string & name = tensor.name;
     const bool bias = name.size() > 5 && name.compare(name.size() - 5, 5, ".bias") == 0;
-    const bool other = name.find("_exps") != std::string::npos || name.find("attn_qkv") != std::string::npos || name.find(".scale") != std::string::npos;
+    const bool other = name.find("_exps") != std::string::npos || name.find("attn_qkv") != std::string::npos ||
+                       name.find(".scale") != std::string::npos;
     if (bias || other) return "it has a tensor " + name;
   }
   return "";
@@ -39,9 +40,10 @@ std::string unsupported_reason(const GgufFile & base) {
   if (architecture != "gemma2" && architecture != "llama") return "its architecture is " + architecture;
   const std::string prefix = architecture + ".";
   const uint32_t hidden = number(base, "embedding_length", 0), heads = number(base, "attention.head_count", 1);
-  const uint32_t key = number(base, "attention.key_length", hidden / heads), value = number(base, "attention.value_length", hidden / heads);
+  const uint32_t key = number(base, "attention.key_length", hidden / heads),
+                 value = number(base, "attention.value_length", hidden / heads);
   if (key != value) return "its keys and values differ in length";
-  if (key != 64 && key != 128 && key != 256) return "its head size is " + std::to_string(key);
+  if (key % 16 != 0 || key > 256) return "its head size is " + std::to_string(key);
   if (hidden % 16 || number(base, "feed_forward_length", 1) % 16) return "its sizes are no multiples of 16";
   if (hidden > 32768 || number(base, "feed_forward_length", 1) > 32768) return "its rows are longer than 32768";
   if (number(base, "expert_count", 0)) return "it is a mixture of experts";
@@ -61,7 +63,9 @@ ModelShape read_shape(const GgufFile & base) {
   shape.vocabulary = info.vocabulary_size;
   shape.q_heads = static_cast<int32_t>(number(base, "attention.head_count", 1));
   shape.kv_heads = static_cast<int32_t>(number(base, "attention.head_count_kv", static_cast<uint32_t>(shape.q_heads)));
-  shape.head_size = static_cast<int32_t>(number(base, "attention.key_length", static_cast<uint32_t>(shape.hidden / shape.q_heads)));
+  shape.head_size =
+      static_cast<int32_t>(number(base, "attention.key_length", static_cast<uint32_t>(shape.hidden / shape.q_heads)));
+  shape.head_width = shape.head_size <= 64 ? 64 : shape.head_size <= 128 ? 128 : 256;
   shape.feed_forward = static_cast<int32_t>(number(base, "feed_forward_length", 0));
   shape.epsilon = decimal(base, "attention.layer_norm_rms_epsilon", 0);
   shape.embedding_scale = gemma ? std::sqrt(static_cast<float>(shape.hidden)) : 1.f;

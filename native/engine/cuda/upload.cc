@@ -20,18 +20,30 @@ constexpr size_t kReaders = 4;  // threads that share one read: the page cache g
 
 std::optional<Quant> quant_of(ggml_type type) {
   switch (type) {
-    case GGML_TYPE_F32: return Quant::f32;
-    case GGML_TYPE_F16: return Quant::f16;
-    case GGML_TYPE_BF16: return Quant::bf16;
-    case GGML_TYPE_Q4_0: return Quant::q4_0;
-    case GGML_TYPE_Q4_1: return Quant::q4_1;
-    case GGML_TYPE_Q5_0: return Quant::q5_0;
-    case GGML_TYPE_Q5_1: return Quant::q5_1;
-    case GGML_TYPE_Q8_0: return Quant::q8_0;
-    case GGML_TYPE_Q4_K: return Quant::q4_k;
-    case GGML_TYPE_Q5_K: return Quant::q5_k;
-    case GGML_TYPE_Q6_K: return Quant::q6_k;
-    default: return std::nullopt;
+    case GGML_TYPE_F32:
+      return Quant::f32;
+    case GGML_TYPE_F16:
+      return Quant::f16;
+    case GGML_TYPE_BF16:
+      return Quant::bf16;
+    case GGML_TYPE_Q4_0:
+      return Quant::q4_0;
+    case GGML_TYPE_Q4_1:
+      return Quant::q4_1;
+    case GGML_TYPE_Q5_0:
+      return Quant::q5_0;
+    case GGML_TYPE_Q5_1:
+      return Quant::q5_1;
+    case GGML_TYPE_Q8_0:
+      return Quant::q8_0;
+    case GGML_TYPE_Q4_K:
+      return Quant::q4_k;
+    case GGML_TYPE_Q5_K:
+      return Quant::q5_k;
+    case GGML_TYPE_Q6_K:
+      return Quant::q6_k;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -54,7 +66,8 @@ bool read_shared(int file, char * target, size_t bytes, uint64_t offset) {
   if (share < (1u << 20)) return read_range(file, target, bytes, offset);
   std::vector<std::future<bool>> reads;
   for (size_t first = 0; first < bytes; first += share) {
-    reads.push_back(std::async(std::launch::async, read_range, file, target + first, std::min(share, bytes - first), offset + first));
+    reads.push_back(std::async(std::launch::async, read_range, file, target + first, std::min(share, bytes - first),
+                               offset + first));
   }
   bool whole = true;
   for (std::future<bool> & read : reads) whole = read.get() && whole;
@@ -83,7 +96,8 @@ void Uploader::copy(char * target, const char * source, size_t bytes) {
     const size_t part = std::min(kBufferBytes, bytes - done);
     const int buffer = next_buffer();
     std::memcpy(pinned_[buffer].as<char>(), source + done, part);
-    check_cuda(cudaMemcpyAsync(target + done, pinned_[buffer].as<char>(), part, cudaMemcpyHostToDevice, stream_), "copying weights to the device");
+    check_cuda(cudaMemcpyAsync(target + done, pinned_[buffer].as<char>(), part, cudaMemcpyHostToDevice, stream_),
+               "copying weights to the device");
     copied_[buffer].record(stream_);
   }
 }
@@ -93,15 +107,19 @@ void Uploader::copy_from_file(char * target, const GgufFile & file, const Tensor
     if (file_ >= 0) close(file_);
     file_path_ = file.path();
     file_ = open(file_path_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file_ < 0) throw Error(Code::model_file, "Expected a readable file at " + file_path_ + " but received: " + std::strerror(errno));
+    if (file_ < 0)
+      throw Error(Code::model_file,
+                  "Expected a readable file at " + file_path_ + " but received: " + std::strerror(errno));
   }
   for (size_t done = 0; done < tensor.bytes; done += kBufferBytes) {
     const size_t part = std::min<size_t>(kBufferBytes, tensor.bytes - done);
     const int buffer = next_buffer();
     if (!read_shared(file_, pinned_[buffer].as<char>(), part, tensor.offset + done)) {
-      throw Error(Code::model_file, "Expected to read tensor " + tensor.name + " of " + file_path_ + " but the read failed");
+      throw Error(Code::model_file,
+                  "Expected to read tensor " + tensor.name + " of " + file_path_ + " but the read failed");
     }
-    check_cuda(cudaMemcpyAsync(target + done, pinned_[buffer].as<char>(), part, cudaMemcpyHostToDevice, stream_), "copying weights to the device");
+    check_cuda(cudaMemcpyAsync(target + done, pinned_[buffer].as<char>(), part, cudaMemcpyHostToDevice, stream_),
+               "copying weights to the device");
     copied_[buffer].record(stream_);
   }
 }

@@ -13,8 +13,9 @@ namespace {
 const TensorInfo & required(const GgufFile & base, const std::string & name, int64_t columns, int64_t rows) {
   const TensorInfo * tensor = base.find(name);
   if (tensor && tensor->ne[0] == columns && tensor->ne[1] == rows && tensor->ne[2] * tensor->ne[3] == 1) return *tensor;
-  throw Error(Code::model_file, "Expected tensor " + name + " of shape [" + std::to_string(columns) + ", " + std::to_string(rows) + "] in " +
-                                    base.path() + " but received " + (tensor ? shape_text(*tensor) : "nothing"));
+  throw Error(Code::model_file, "Expected tensor " + name + " of shape [" + std::to_string(columns) + ", " +
+                                    std::to_string(rows) + "] in " + base.path() + " but received " +
+                                    (tensor ? shape_text(*tensor) : "nothing"));
 }
 
 const LoraPair * find_pair(const Adapter * adapter, const std::string & name) {
@@ -29,11 +30,13 @@ struct PartName {
   const char * name;
   int64_t rows;
   int head_rows;
+  std::optional<HeadPlaces> places;
 };
 
 class Loader {
  public:
-  explicit Loader(const WeightsRequest & request) : request_(request), shape_(request.shape), uploader_(stream_.get()) {}
+  explicit Loader(const WeightsRequest & request)
+      : request_(request), shape_(request.shape), uploader_(stream_.get()) {}
 
   Weights load();
 
@@ -42,6 +45,7 @@ class Loader {
   PackedWeight load_packed(const std::string & prefix, int64_t depth, const std::vector<PartName> & names);
   PackedWeight::Part load_part(const std::string & name, int64_t depth, const PartName & part);
   void make_resident(PackedWeight & packed);
+  DeviceBuffer widen_heads(PackedWeight & packed, const DeviceBuffer & raw);
   void merge_wide_part(PackedWeight::Part & part, int64_t depth);
   DeviceBuffer load_norm(const std::string & name, float * most);
   void load_rope(Weights & weights);
@@ -56,7 +60,6 @@ class Loader {
   const ModelShape & shape_;
   OwnStream stream_;
   Uploader uploader_;
-  DeviceBuffer scratch_;  // 16-bit weights on their way to e4m3
   size_t bytes_ = 0;
 };
 
@@ -64,7 +67,8 @@ Weights Loader::load() {
   check_adapter_targets();
   Weights weights;
   for (int32_t layer = 0; layer < shape_.layers; layer++) weights.layers.push_back(load_layer(layer));
-  Uploaded embedding = uploader_.upload(request_.base, required(request_.base, "token_embd.weight", shape_.hidden, shape_.vocabulary));
+  Uploaded embedding =
+      uploader_.upload(request_.base, required(request_.base, "token_embd.weight", shape_.hidden, shape_.vocabulary));
   weights.embedding = counted(std::move(embedding.data));
   weights.embedding_quant = embedding.quant;
   weights.output_norm = load_norm("output_norm.weight", nullptr);
@@ -76,12 +80,19 @@ Weights Loader::load() {
   return weights;
 }
 
-// Every pair must reach a product: one on the embedding or the vocabulary head would be dropped silently.
+// Every pair must reach a product: one on the embedding, a norm or the vocabulary head would be dropped in silence.
 void Loader::check_adapter_targets() const {
   if (!request_.adapter) return;
+  const char * targets[] = {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"};
   for (const LoraPair & pair : request_.adapter->pairs()) {
-    if (pair.base_name.compare(0, 4, "blk.") == 0) continue;
-    throw Error(Code::model_mismatch, "Expected LoRA pairs on the blocks' weights but received one on " + pair.base_name);
+    const std::string & name = pair.base_name;
+    const size_t dot = name.compare(0, 4, "blk.") == 0 ? name.find('.', 4) : std::string::npos;
+    const bool known =
+        dot != std::string::npos && std::any_of(std::begin(targets), std::end(targets), [&](const char * target) {
+          return name.substr(dot + 1) == std::string(target) + ".weight";
+        });
+    if (known) continue;
+    throw Error(Code::model_mismatch, "Expected LoRA pairs on the products of the blocks but received one on " + name);
   }
 }
 
@@ -90,10 +101,15 @@ LayerWeights Loader::load_layer(int32_t layer) {
   const int head_rows = shape_.interleaved_rope ? shape_.head_size : 0;
   LayerWeights weights;
   weights.qkv = load_packed(prefix, shape_.hidden,
-                            {{"attn_q.weight", shape_.q_size(), head_rows}, {"attn_k.weight", shape_.kv_size(), head_rows}, {"attn_v.weight", shape_.kv_size(), 0}});
-  weights.output = load_packed(prefix, shape_.q_size(), {{"attn_output.weight", shape_.hidden, 0}});
-  weights.gate_up = load_packed(prefix, shape_.hidden, {{"ffn_gate.weight", shape_.feed_forward, 0}, {"ffn_up.weight", shape_.feed_forward, 0}});
-  weights.down = load_packed(prefix, shape_.feed_forward, {{"ffn_down.weight", shape_.hidden, 0}});
+                            {{"attn_q.weight", shape_.q_rows(), head_rows, HeadPlaces::turned_rows},
+                             {"attn_k.weight", shape_.kv_rows(), head_rows, HeadPlaces::turned_rows},
+                             {"attn_v.weight", shape_.kv_rows(), 0, HeadPlaces::rows}});
+  weights.output =
+      load_packed(prefix, shape_.q_rows(), {{"attn_output.weight", shape_.hidden, 0, HeadPlaces::columns}});
+  weights.gate_up =
+      load_packed(prefix, shape_.hidden,
+                  {{"ffn_gate.weight", shape_.feed_forward, 0, {}}, {"ffn_up.weight", shape_.feed_forward, 0, {}}});
+  weights.down = load_packed(prefix, shape_.feed_forward, {{"ffn_down.weight", shape_.hidden, 0, {}}});
   weights.attention_norm = load_norm(prefix + "attn_norm.weight", &weights.attention_norm_most);
   weights.feed_norm = load_norm(prefix + "ffn_norm.weight", &weights.feed_norm_most);
   if (shape_.post_norms) {
@@ -116,7 +132,8 @@ PackedWeight Loader::load_packed(const std::string & prefix, int64_t depth, cons
   } else {
     for (PackedWeight::Part & part : packed.parts) merge_wide_part(part, depth);
   }
-  for (const PackedWeight::Part & part : packed.parts) bytes_ += part.source.bytes() + part.lora_a.bytes() + part.lora_b.bytes();
+  for (const PackedWeight::Part & part : packed.parts)
+    bytes_ += part.source.bytes() + part.lora_a.bytes() + part.lora_b.bytes();
   bytes_ += packed.wide.bytes() + packed.scale.bytes();
   return packed;
 }
@@ -128,6 +145,7 @@ PackedWeight::Part Loader::load_part(const std::string & name, int64_t depth, co
   part.quant = uploaded.quant;
   part.rows = part_name.rows;
   part.head_rows = part_name.head_rows;
+  if (shape_.padded()) part.places = part_name.places;
   if (const LoraPair * pair = find_pair(request_.adapter, name)) {
     part.lora_a = uploader_.upload_f32(request_.adapter->file(), *pair->a);
     part.lora_b = uploader_.upload_f32(request_.adapter->file(), *pair->b);
@@ -138,30 +156,48 @@ PackedWeight::Part Loader::load_part(const std::string & name, int64_t depth, co
 }
 
 void Loader::make_resident(PackedWeight & packed) {
-  const size_t values = static_cast<size_t>(packed.rows * packed.depth);
-  if (request_.compute != Element::e4m3) {
-    packed.wide = DeviceBuffer(values * 2);
-    packed.expand(packed.wide.data(), wide_element(), stream_.get());
-  } else {
-    if (scratch_.bytes() < values * 2) {
-      stream_.wait();
-      scratch_ = DeviceBuffer(values * 2);
-    }
-    packed.wide = DeviceBuffer(values);
+  DeviceBuffer wide(static_cast<size_t>(packed.rows * packed.depth) * 2);
+  packed.expand(wide.data(), wide_element(), stream_.get());
+  if (packed.parts[0].places) wide = widen_heads(packed, wide);
+  if (request_.compute == Element::e4m3) {
+    const int64_t values = packed.rows * packed.depth;
+    packed.wide = DeviceBuffer(static_cast<size_t>(values));
     packed.scale = DeviceBuffer(sizeof(float));
-    packed.expand(scratch_.data(), wide_element(), stream_.get());
-    quantize_matrix({scratch_.data(), packed.rows * packed.depth, packed.wide.data(), packed.scale.as<float>(), wide_element()}, stream_.get());
+    quantize_matrix({wide.data(), values, packed.wide.data(), packed.scale.as<float>(), wide_element()}, stream_.get());
+    stream_.wait();
+  } else {
+    packed.wide = std::move(wide);
   }
   stream_.wait();  // the sources go
   packed.parts.clear();
+}
+
+// Zeros around heads that are narrower than those of our kernels change no score and no sum.
+DeviceBuffer Loader::widen_heads(PackedWeight & packed, const DeviceBuffer & raw) {
+  const bool columns = packed.parts[0].places == HeadPlaces::columns;
+  const auto widened = [&](int64_t values) { return values / shape_.head_size * shape_.head_width; };
+  const int64_t rows = columns ? packed.rows : widened(packed.rows),
+                depth = columns ? widened(packed.depth) : packed.depth;
+  DeviceBuffer wide(static_cast<size_t>(rows * depth) * 2);
+  check_cuda(cudaMemsetAsync(wide.data(), 0, wide.bytes(), stream_.get()), "clearing weights");
+  for (const PackedWeight::Part & part : packed.parts) {
+    const int64_t first = columns ? part.first_row : widened(part.first_row);
+    place_heads({raw.as<char>() + part.first_row * packed.depth * 2, part.rows, packed.depth, shape_.head_size,
+                 shape_.head_width, *part.places, wide.as<char>() + first * depth * 2},
+                stream_.get());
+  }
+  stream_.wait();  // raw goes
+  packed.rows = rows;
+  packed.depth = depth;
+  return wide;
 }
 
 // A format that our kernels lack came as f32: streamed weights keep it merged, in 16 bits.
 void Loader::merge_wide_part(PackedWeight::Part & part, int64_t depth) {
   if (part.quant != Quant::f32) return;
   DeviceBuffer merged(static_cast<size_t>(part.rows * depth) * 2);
-  expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr, part.lora_b.as<float>(), part.rank,
-                 part.scale, part.head_rows, merged.data(), wide_element()},
+  expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr,
+                 part.lora_b.as<float>(), part.rank, part.scale, part.head_rows, merged.data(), wide_element()},
                 stream_.get());
   stream_.wait();
   part.source = std::move(merged);
@@ -180,17 +216,22 @@ DeviceBuffer Loader::load_norm(const std::string & name, float * most) {
   return counted(uploader_.upload_f32(values.data(), values.size()));
 }
 
-// Frequencies in f32, their products with positions in f32: as transformers has them.
+// Frequencies in f32, their products with positions in f32: as transformers has them. Pairs past the head's own stand still.
 void Loader::load_rope(Weights & weights) {
-  const size_t half = static_cast<size_t>(shape_.head_size / 2), positions = static_cast<size_t>(request_.positions);
-  std::vector<float> factors(half, 1.f);
+  const size_t pairs = static_cast<size_t>(shape_.head_size / 2), half = static_cast<size_t>(shape_.head_width / 2);
+  std::vector<float> factors(pairs, 1.f);
   if (const TensorInfo * tensor = request_.base.find("rope_freqs.weight")) {
     factors = request_.base.read_f32(*tensor);
-    if (factors.size() != half) throw Error(Code::model_file, "Expected " + std::to_string(half) + " values in rope_freqs.weight but received " + shape_text(*tensor));
+    if (factors.size() != pairs) {
+      throw Error(Code::model_file, "Expected " + std::to_string(pairs) + " values in rope_freqs.weight but received " +
+                                        shape_text(*tensor));
+    }
   }
-  std::vector<float> cosines(positions * half), sines(positions * half);
-  for (size_t i = 0; i < half; i++) {
-    const float frequency = static_cast<float>(std::pow(static_cast<double>(shape_.rope_base), -2.0 * static_cast<double>(i) / shape_.head_size)) / factors[i];
+  const size_t positions = static_cast<size_t>(request_.positions);
+  std::vector<float> cosines(positions * half, 1.f), sines(positions * half, 0.f);
+  for (size_t i = 0; i < pairs; i++) {
+    const double power = -2.0 * static_cast<double>(i) / shape_.head_size;
+    const float frequency = static_cast<float>(std::pow(static_cast<double>(shape_.rope_base), power)) / factors[i];
     for (size_t p = 0; p < positions; p++) {
       const float angle = static_cast<float>(p) * shape_.rope_scale * frequency;
       cosines[p * half + i] = static_cast<float>(std::cos(static_cast<double>(angle)));
@@ -206,8 +247,8 @@ void Loader::load_rope(Weights & weights) {
 void PackedWeight::expand(void * target, Element element, Stream stream) const {
   for (const Part & part : parts) {
     char * rows_at = static_cast<char *>(target) + part.first_row * depth * element_bytes(element);
-    expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr, part.lora_b.as<float>(), part.rank,
-                   part.scale, part.head_rows, rows_at, element},
+    expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr,
+                   part.lora_b.as<float>(), part.rank, part.scale, part.head_rows, rows_at, element},
                   stream);
   }
 }
@@ -220,7 +261,8 @@ size_t estimated_weight_bytes(const WeightsRequest & request) {
     const bool block = tensor.name.compare(0, 4, "blk.") == 0;
     if (!block && tensor.name == "output.weight") continue;
     const bool wide = block && request.keep == Keep::resident && tensor.ne[1] > 1;
-    bytes += wide ? static_cast<size_t>(tensor.elements()) * static_cast<size_t>(element_bytes(request.compute)) : tensor.bytes;
+    bytes += wide ? static_cast<size_t>(tensor.elements()) * static_cast<size_t>(element_bytes(request.compute))
+                  : tensor.bytes;
   }
   if (request.adapter) bytes += request.adapter->file().bytes() * 2;
   return bytes;

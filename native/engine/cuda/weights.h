@@ -1,6 +1,7 @@
 // A model's weights on one device: packed for our products, LoRA merged, kept wide (resident) or expanded when used (streamed).
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "engine/cuda/device.h"
 #include "engine/cuda/shape.h"
 #include "engine/head.h"
+#include "kernels/rows.h"
 #include "kernels/weight.h"
 
 namespace pairscore {
@@ -22,6 +24,7 @@ class PackedWeight {
     int64_t rows;
     int64_t first_row;
     int head_rows;
+    std::optional<HeadPlaces> places;  // of its heads, where they are narrower than in our buffers
     DeviceBuffer lora_a, lora_b;
     int rank = 0;
     float scale = 0;
