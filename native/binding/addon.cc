@@ -52,3 +52,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
 static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return pairscore::Init(env, exports); }
 
 NODE_API_MODULE(pairscore, InitAddon)
+
+// process.exit() runs the destructors of this library's statics while the threads of engines and tokenizers are still at
+// work: Node ends no environment first. They read such statics (llama.cpp's Unicode tables, ggml's registry), so here
+// nobody registers a destructor: this hidden function takes the C library's place for everything linked into the addon.
+extern "C" __attribute__((visibility("hidden"))) int __cxa_atexit(void (*)(void *), void *, void *) { return 0; }
