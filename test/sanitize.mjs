@@ -63,11 +63,11 @@ function findings() {
 assertSanitized(await build('sanitize'));
 rmSync(reports, { recursive: true, force: true });
 mkdirSync(reports, { recursive: true });
-// Not the doors: they run the TypeScript compiler.
-const files = findTests({ gpu: false, filters: ['test/native/'] }).filter((name) => !name.endsWith('doors.test.ts'));
+// Not the doors and the kernels: they run compilers.
+const files = findTests({ gpu: false, filters: ['test/native/'] }).filter((name) => !/\/(doors|kernels)\./.test(name));
 // Leaks are looked for where engines are closed before the process ends: LeakSanitizer itself crashes on threads that
 // are just going away, as they do where a test exits in the middle of work.
-const ofLives = files.filter((name) => name.includes('/scorer'));
+const ofLives = files.filter((name) => /\/(scorer|exit)/.test(name));
 const ofCalls = files.filter((name) => !ofLives.includes(name));
 const statuses = [runTests(ofCalls, { env: environment(1) }), runTests(ofLives, { env: environment(0) })];
 const found = findings();

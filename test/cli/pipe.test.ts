@@ -8,10 +8,11 @@ const root = temporaryFolder();
 after(() => fs.rmSync(root, { recursive: true }));
 const ROWS = 2000;
 const input = path.join(root, 'pairs.csv');
-// More output than a pipe holds.
+// More output than a pipe or a pair of sockets holds.
+const LONG = 'x'.repeat(600);
 fs.writeFileSync(
   input,
-  csvOf(Array.from({ length: ROWS }, (_, index) => [`row-of-a-long-name-${index}`, 'p', `a${index}`, 'b'])),
+  csvOf(Array.from({ length: ROWS }, (_, index) => [`row-of-a-long-name-${LONG}-${index}`, 'p', `a${index}`, 'b'])),
 );
 
 const ARGS = ['predict', '-i', input, '-o', '-'];

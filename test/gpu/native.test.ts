@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 
 const build = join(__dirname, '..', '..', 'build', 'cmake');
-const skip = existsSync(join(build, 'CMakeCache.txt')) ? false : 'this addon was not built here, so nothing can be added';
+const skip = existsSync(join(build, 'CMakeCache.txt'))
+  ? false
+  : 'this addon was not built here, so nothing can be added';
 
 for (const [program, sentence] of [
   ['kernels_test', 'every kernel gives the results of its CPU twin'],
