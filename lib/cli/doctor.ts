@@ -44,7 +44,7 @@ interface Diagnosis {
 }
 
 /** Says what this machine and this build can do, and whether an ensemble fits and opens; then throws what stands in the way. */
-export async function doctor(flags: DoctorFlags): Promise<void> {
+export async function doctor(flags: DoctorFlags, signal: AbortSignal): Promise<void> {
   const { json, ...options } = flags;
   const settings = checkOptions(options);
   const build = buildInfo();
@@ -53,8 +53,10 @@ export async function doctor(flags: DoctorFlags): Promise<void> {
   let failure: Error | undefined;
   try {
     places = await placesOf(settings, build.devices);
+    signal.throwIfAborted();
     const scorer = await openScorer(options);
     await scorer.close();
+    signal.throwIfAborted();
     models = scorer.models;
   } catch (error) {
     failure = error instanceof Error ? error : new Error(String(error));

@@ -2,7 +2,7 @@
 import { EXIT } from '../errors';
 import { buildProgram } from './program';
 import { toFailure } from './failure';
-import { stopOnSignals } from './stop';
+import { stopOnSignals, type Stop } from './stop';
 
 /** Returns the exit code. */
 async function main(argv: readonly string[]): Promise<number> {
@@ -10,18 +10,22 @@ async function main(argv: readonly string[]): Promise<number> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const stop = stopOnSignals();
   try {
-    await buildProgram(stop.signal).parseAsync(argv);
-    return EXIT.ok;
+    await buildProgram(stop).parseAsync(argv);
+    return stopped(stop) ?? EXIT.ok;
   } catch (error) {
-    const exitCode = stop.exitCode();
-    if (exitCode !== null) {
-      process.stderr.write('pairscore: stopped by a signal; nothing was written\n');
-      return exitCode;
-    }
+    const exitCode = stopped(stop);
+    if (exitCode !== null) return exitCode;
     const failure = toFailure(error);
     if (failure.text !== '') process.stderr.write(`${failure.text}\n`);
     return failure.exitCode;
   }
+}
+
+/** The exit code where a signal came before the output stood, or null. */
+function stopped(stop: Stop): number | null {
+  const exitCode = stop.exitCode();
+  if (exitCode !== null) process.stderr.write('pairscore: stopped by a signal; nothing was written\n');
+  return exitCode;
 }
 
 // Stands until the work says otherwise: an event loop that runs empty too early is no success.

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { readPairs } from '../csv/read';
 import { submissionPieces } from '../csv/submission';
-import { expectWritable, STANDARD_OUTPUT, writeStream, writeWhole } from '../csv/write';
+import { expectWritable, isSameFile, STANDARD_OUTPUT, writeStream, writeWhole } from '../csv/write';
 import { PairscoreError } from '../errors';
 import type { RecordsOutcome } from '../outcome';
 import type { PairRecord } from '../pair';
@@ -10,6 +10,7 @@ import { BUNDLED_ENSEMBLE } from '../settings';
 import type { PredictFlags } from './flags';
 import { BUNDLED_PAIRS, VERSION } from './package-root';
 import { progressView, SILENT, type ProgressView } from './progress';
+import type { Stop } from './stop';
 import { dryRunJson, dryRunText, predictionJson, predictionText, type RunFacts } from './summary';
 
 /** Everything that one run needs. */
@@ -20,22 +21,22 @@ interface Run {
   readonly records: readonly PairRecord[];
   readonly scorer: Scorer;
   readonly view: ProgressView;
-  readonly signal: AbortSignal;
+  readonly stop: Stop;
 }
 
 const DEFAULT_OUTPUT = 'submission.csv';
 
 /** CSV in, submission out. Everything that can be refused is refused before the first row is scored. */
-export async function predict(flags: PredictFlags, signal: AbortSignal): Promise<void> {
+export async function predict(flags: PredictFlags, stop: Stop): Promise<void> {
   const input = inputOf(flags);
   const output = outputOf(flags);
   const view = flags.quiet === true ? SILENT : progressView(process.stderr);
-  if (flags.dryRun !== true) await expectWritable(output);
-  const { records } = await readPairs(input, signal);
+  if (flags.dryRun !== true) await expectOutput(output, input);
+  const { records } = await readPairs(input, stop.signal);
   const scorer = await openFor(flags, view);
   try {
-    signal.throwIfAborted();
-    const run = { flags, input, output, records, scorer, view, signal };
+    stop.signal.throwIfAborted();
+    const run = { flags, input, output, records, scorer, view, stop };
     await (flags.dryRun === true ? plan(run) : score(run));
   } catch (error) {
     throw inFile(error, input);
@@ -46,20 +47,22 @@ export async function predict(flags: PredictFlags, signal: AbortSignal): Promise
 }
 
 async function score(run: Run): Promise<void> {
-  const { flags, records, scorer, view, signal } = run;
+  const { flags, records, scorer, view, stop } = run;
+  const { signal } = stop;
   const outcome = await scorer.scoreRecords(records, { onBadRow: flags.onBadRow, onProgress: view.show, signal });
   expectScores(outcome);
   const pieces = submissionPieces(outcome.scores);
   if (run.output === STANDARD_OUTPUT) await writeStream(process.stdout, pieces);
   else await writeWhole(run.output, pieces, signal);
+  stop.commit();
   view.end();
   const facts = factsOf(run);
   await tell(run, predictionText(facts, outcome), predictionJson(facts, outcome));
 }
 
 async function plan(run: Run): Promise<void> {
-  const { flags, records, scorer, view, signal } = run;
-  const planned = await scorer.plan(records, { onBadRow: flags.onBadRow, signal });
+  const { flags, records, scorer, view, stop } = run;
+  const planned = await scorer.plan(records, { onBadRow: flags.onBadRow, signal: stop.signal });
   view.end();
   const facts = factsOf(run);
   await tell(run, dryRunText(facts, planned), dryRunJson(facts, planned));
@@ -84,6 +87,14 @@ function inputOf(flags: PredictFlags): string {
 function outputOf({ output = DEFAULT_OUTPUT }: PredictFlags): string {
   if (output === '') throw new PairscoreError('ERR_USAGE', 'Expected a file or - for --output but received nothing');
   return output === STANDARD_OUTPUT ? output : resolve(output);
+}
+
+/** Both are known to be usable together before any work. */
+async function expectOutput(output: string, input: string): Promise<void> {
+  if (output !== STANDARD_OUTPUT && (await isSameFile(output, input))) {
+    throw new PairscoreError('ERR_USAGE', `Expected --output to be another file than --input but received ${output}`);
+  }
+  await expectWritable(output);
 }
 
 async function openFor(flags: PredictFlags, view: ProgressView): Promise<Scorer> {

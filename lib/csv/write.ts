@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, rmSync } from 'node:fs';
 import { access, open, realpath, rename, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
@@ -21,6 +21,12 @@ export async function expectWritable(path: string): Promise<void> {
   } catch (error) {
     throw outputError(path, error);
   }
+}
+
+/** Whether two paths, links followed, lead to one regular file. */
+export async function isSameFile(a: string, b: string): Promise<boolean> {
+  const [one, other] = await Promise.all([a, b].map((path) => stat(path, { bigint: true }).catch(() => null)));
+  return !!one && !!other && one.isFile() && one.dev === other.dev && one.ino === other.ino;
 }
 
 /**
@@ -70,6 +76,18 @@ interface Target {
 async function replaceFile(target: Target, pieces: Iterable<string>): Promise<void> {
   const folder = dirname(target.path);
   const temporary = join(folder, `.${basename(target.path)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  // A process that ends meanwhile, as a second signal ends it, runs no catch.
+  const remove = (): void => rmSync(temporary, { force: true });
+  process.once('exit', remove);
+  try {
+    await writeAndRename(temporary, target, pieces);
+  } finally {
+    process.off('exit', remove);
+  }
+  await syncFolder(folder);
+}
+
+async function writeAndRename(temporary: string, target: Target, pieces: Iterable<string>): Promise<void> {
   const handle = await open(temporary, 'wx', 0o666);
   try {
     await writeAndClose(handle, target, pieces);
@@ -79,7 +97,6 @@ async function replaceFile(target: Target, pieces: Iterable<string>): Promise<vo
     await unlink(temporary);
     throw error;
   }
-  await syncFolder(folder);
 }
 
 async function writeAndClose(handle: FileHandle, target: Target, pieces: Iterable<string>): Promise<void> {

@@ -22,7 +22,8 @@ export const ensembleSchema = z.strictObject({
       }),
     )
     .min(1)
-    .refine((models) => models.some(({ weight }) => weight > 0), { error: 'a weight above 0 of at least one model' }),
+    .refine((models) => models.some(({ weight }) => weight > 0), { error: 'a weight above 0 of at least one model' })
+    .refine((models) => Number.isFinite(totalWeight(models)), { error: 'weights with a finite sum' }),
 });
 
 export interface EnsembleModel {
@@ -36,6 +37,8 @@ export interface EnsembleModel {
 export interface EnsembleSpec {
   readonly path: string;
   readonly models: readonly EnsembleModel[];
+  /** Folders of the models of weight 0: nothing of them is read. */
+  readonly leftOut: readonly string[];
 }
 
 /** Reads an ensemble file and the manifests of its models. */
@@ -46,13 +49,19 @@ export async function readEnsemble(path: string): Promise<EnsembleSpec> {
     missing: 'ERR_CONFIG',
     wrong: 'ERR_CONFIG',
   });
-  const total = file.models.reduce((sum, { weight }) => sum + weight, 0);
-  const models = file.models.map(async (model) =>
+  const total = totalWeight(file.models);
+  const folderOf = (model: { readonly path: string }): string => resolve(dirname(path), model.path);
+  const models = file.models.filter(({ weight }) => weight > 0).map(async (model) =>
     Object.freeze({
-      spec: await readManifest(resolve(dirname(path), model.path)),
+      spec: await readManifest(folderOf(model)),
       weight: model.weight / total,
       devices: Object.freeze(Array.isArray(model.device) ? model.device : [model.device]),
     }),
   );
-  return Object.freeze({ path, models: Object.freeze(await Promise.all(models)) });
+  const leftOut = Object.freeze(file.models.filter(({ weight }) => weight === 0).map(folderOf));
+  return Object.freeze({ path, models: Object.freeze(await Promise.all(models)), leftOut });
+}
+
+function totalWeight(models: readonly { readonly weight: number }[]): number {
+  return models.reduce((sum, { weight }) => sum + weight, 0);
 }

@@ -14,6 +14,8 @@ export type TextName = (index: number) => string;
 export class TokenizerCheck {
   private readonly sampler = new Sampler();
   private calls = 0;
+  /** Calls that may still ask the reference. */
+  private running = 0;
   /** The first difference: from then on every call is refused with it. */
   private difference: PairscoreError | undefined;
 
@@ -28,10 +30,16 @@ export class TokenizerCheck {
     if (this.difference) throw this.difference;
     if (this.hasSeenEnough()) return;
     this.calls += 1;
-    const fixed = this.calls === 1 ? hardStrings(this.reference.facts.specialTexts) : [];
-    const excerpts = [...fixed, ...(await this.sampler.choose(texts))];
-    await this.compare(excerpts, nameOf);
-    if (this.hasSeenEnough()) await this.close();
+    this.running += 1;
+    try {
+      const fixed = this.calls === 1 ? hardStrings(this.reference.facts.specialTexts) : [];
+      const excerpts = [...fixed, ...(await this.sampler.choose(texts))];
+      await this.compare(excerpts, nameOf);
+    } finally {
+      this.running -= 1;
+      // The last one out lets the reference go, and does not wait for it.
+      if (this.running === 0 && this.hasSeenEnough()) void this.close();
+    }
   }
 
   close(): Promise<void> {

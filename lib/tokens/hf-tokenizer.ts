@@ -64,16 +64,19 @@ class Thread {
   private readonly waiters = new Map<number, Waiter>();
   private calls = 0;
   private closing: Promise<void> | undefined;
+  /** Why the thread is no more: nothing would ever answer. */
+  private failure: PairscoreError | undefined;
 
   constructor(private readonly worker: Worker) {
     this.first = this.expect(0);
     worker.on('message', (reply: HfReply) => this.settle(reply));
     worker.on('error', (cause) => this.failAll(stopped(cause)));
-    worker.on('exit', () => this.failAll(closed()));
+    worker.on('exit', (code) => this.failAll(this.closing ? closed() : stopped(`exit code ${code}`)));
   }
 
   call(toRequest: (id: number) => HfRequest): Promise<HfReply> {
     if (this.closing) return Promise.reject(closed());
+    if (this.failure) return Promise.reject(this.failure);
     this.calls += 1;
     this.worker.postMessage(toRequest(this.calls));
     return this.expect(this.calls);
@@ -92,14 +95,16 @@ class Thread {
   private settle(reply: HfReply): void {
     const waiter = this.waiters.get(reply.id);
     this.waiters.delete(reply.id);
-    if (this.waiters.size === 0) this.worker.unref();
+    // A terminate() on its way needs the thread to keep the process alive.
+    if (this.waiters.size === 0 && !this.closing) this.worker.unref();
     if (reply.kind !== 'failed') return waiter?.resolve(reply);
     const { code, message, file } = reply.failure;
     waiter?.reject(new PairscoreError(code, message, file === null ? {} : { file }));
   }
 
   private failAll(error: PairscoreError): void {
-    for (const waiter of this.waiters.values()) waiter.reject(error);
+    this.failure ??= error;
+    for (const waiter of this.waiters.values()) waiter.reject(this.failure);
     this.waiters.clear();
   }
 }

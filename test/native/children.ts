@@ -45,6 +45,10 @@ function program(body: string): string {
     require('tsx/cjs');
     const pairscore = require(${JSON.stringify(join(ROOT, 'lib', 'index.ts'))});
     const pair = { prompt: 'why?', responseA: 'because '.repeat(40), responseB: 'no' };
-    (async () => {${body}})().catch((error) => { console.error(error); process.exit(9); });
+    // An event loop that runs empty in the middle of the body is no success.
+    process.exitCode = 8;
+    (async () => { ${body}
+      process.exitCode = 0;
+    })().catch((error) => { console.error(error); process.exit(9); });
   `;
 }
