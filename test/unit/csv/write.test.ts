@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
 import { after, beforeEach, test } from 'node:test';
-import { expectWritable, writeStream, writeWhole } from '../../../lib/csv/write';
+import { expectWritable, isSameFile, writeStream, writeWhole } from '../../../lib/csv/write';
 
 const root = fs.mkdtempSync(path.join(os.tmpdir(), 'pairscore-write-'));
 after(() => fs.rmSync(root, { recursive: true }));
@@ -107,4 +108,28 @@ test('a reader that goes away is an output error, no crash', async () => {
   const stream = new PassThrough({ highWaterMark: 1 });
   stream.once('data', () => stream.destroy(new Error('EPIPE: the reader is gone')));
   await assert.rejects(writeStream(stream, ['a', 'b', 'c', 'd']), { ...OUTPUT_ERROR, message: /reader is gone/ });
+});
+
+test('a process that exits midway leaves the earlier file, and no temporary one', () => {
+  fs.writeFileSync(target, 'old');
+  const module = path.join(__dirname, '..', '..', '..', 'lib', 'csv', 'write.ts');
+  const script = `
+    require('tsx/cjs');
+    const fs = require('node:fs');
+    function* pieces() { yield 'half'; console.log(fs.readdirSync(${JSON.stringify(folder)}).length); process.exit(3); }
+    void require(${JSON.stringify(module)}).writeWhole(${JSON.stringify(target)}, pieces());`;
+  const { status, stdout } = spawnSync(process.execPath, ['-e', script], { cwd: __dirname, encoding: 'utf8' });
+  assert.deepEqual({ status, stdout }, { status: 3, stdout: '2\n' });
+  assert.equal(fs.readFileSync(target, 'utf8'), 'old');
+  assert.deepEqual(fs.readdirSync(folder), ['out.csv']);
+});
+
+test('one file is known by any of its names, and what is no file is never the same', async () => {
+  const [link, other] = [path.join(folder, 'link.csv'), path.join(folder, 'other.csv')];
+  for (const name of [target, other]) fs.writeFileSync(name, '');
+  fs.symlinkSync(target, link);
+  assert.equal(await isSameFile(target, link), true);
+  assert.equal(await isSameFile(target, other), false);
+  assert.equal(await isSameFile(target, path.join(folder, 'absent.csv')), false);
+  assert.equal(await isSameFile('/dev/null', '/dev/null'), false);
 });

@@ -14,6 +14,11 @@ const WRONG: readonly (readonly [string, unknown, RegExp])[] = [
   ['no device', { models: [{ path: 'a', weight: 1 }] }, /models\[0\]\.device/],
   ['a negative weight', { models: [{ path: 'a', weight: -1, device: 'cpu' }] }, /models\[0\]\.weight but received -1/],
   ['weights that are all zero', { models: [{ path: 'a', weight: 0, device: 'cpu' }] }, /a weight above 0/],
+  [
+    'weights whose sum is not finite',
+    { models: [1, 2].map(() => ({ path: 'a', weight: 1e308, device: 'cpu' })) },
+    /a finite sum/,
+  ],
   ['an unknown device', { models: [{ path: 'a', weight: 1, device: 'gpu' }] }, /"cuda:N".*models\[0\]\.device.*"gpu"/],
   ['a device number that is none', { models: [{ path: 'a', weight: 1, device: 'cuda:x' }] }, /models\[0\]\.device/],
   ['an empty list of devices', { models: [{ path: 'a', weight: 1, device: [] }] }, /models\[0\]\.device/],
@@ -63,4 +68,21 @@ test('paths are relative to the file, weights are shares, devices are lists', as
       ['second', 0.25, ['cuda:0', 'cpu']],
     ],
   );
+});
+
+test('a model of weight 0 is left out: nothing of it is read', async (context) => {
+  const folder = await temporaryFolder(context);
+  await makeModelFolder(join(folder, 'one'));
+  const path = join(folder, 'ensemble.json');
+  const models = [
+    { path: 'nowhere', weight: 0, device: 'cpu' },
+    { path: 'one', weight: 2, device: 'cpu' },
+  ];
+  await writeFile(path, JSON.stringify({ models }));
+  const ensemble = await readEnsemble(path);
+  assert.deepEqual(
+    ensemble.models.map(({ spec, weight }) => [spec.name, weight]),
+    [['small', 1]],
+  );
+  assert.deepEqual(ensemble.leftOut, [join(folder, 'nowhere')]);
 });

@@ -70,6 +70,21 @@ describe('the check against tokenizer.json', () => {
   });
 });
 
+describe('the end of the check', () => {
+  test('does not take the reference from a call that still compares', async () => {
+    const reference = await openHfTokenizer(folder, 'parse');
+    const native: TextTokenizer = { encode: (some) => reference.encode(some) };
+    const checked = new TokenizerCheck(native, reference);
+    for (let call = 0; call < 250; call++) await checked.run(['q'], nameOf);
+    // The last calls that are looked at end before the first of these has its answer.
+    const texts = ['\u{1f34d} x', 'q', 'q', 'q', 'q', 'q', 'q', 'q'];
+    await Promise.all(texts.map((text) => checked.run([text], nameOf)));
+    await assert.rejects(reference.encode(['q']), { code: 'ERR_CLOSED' });
+    await checked.run(['\u4f60'], nameOf);
+    await checked.close();
+  });
+});
+
 describe('the sample', () => {
   const quirks = [
     'a   b',
