@@ -51,13 +51,15 @@ export async function readEnsemble(path: string): Promise<EnsembleSpec> {
   });
   const total = totalWeight(file.models);
   const folderOf = (model: { readonly path: string }): string => resolve(dirname(path), model.path);
-  const models = file.models.filter(({ weight }) => weight > 0).map(async (model) =>
-    Object.freeze({
-      spec: await readManifest(folderOf(model)),
-      weight: model.weight / total,
-      devices: Object.freeze(Array.isArray(model.device) ? model.device : [model.device]),
-    }),
-  );
+  const models = file.models
+    .filter(({ weight }) => weight > 0)
+    .map(async (model) =>
+      Object.freeze({
+        spec: await readManifest(folderOf(model)),
+        weight: model.weight / total,
+        devices: Object.freeze(Array.isArray(model.device) ? model.device : [model.device]),
+      }),
+    );
   const leftOut = Object.freeze(file.models.filter(({ weight }) => weight === 0).map(folderOf));
   return Object.freeze({ path, models: Object.freeze(await Promise.all(models)), leftOut });
 }

@@ -39,7 +39,12 @@ const REFUSED: readonly (readonly [string, readonly string[], number, RegExp])[]
     /absent\.json.*\[ERR_CONFIG\]/,
   ],
   ['an empty output', ['predict', '-o', ''], 2, /\[ERR_USAGE\]/],
-  ['the input as the output', ['predict', '-i', 'in.csv', '-o', './in.csv'], 2, /another file than --input.*\[ERR_USAGE\]/],
+  [
+    'the input as the output',
+    ['predict', '-i', 'in.csv', '-o', './in.csv'],
+    2,
+    /another file than --input.*\[ERR_USAGE\]/,
+  ],
   ['an output folder that is missing', ['predict', '-o', 'absent/out.csv'], 2, /ENOENT.*\[ERR_OUTPUT\]/],
   ['an output that is a folder', ['predict', '-o', '.'], 2, /a folder of that name \[ERR_OUTPUT\]/],
   ['an output below a file', ['predict', '-o', 'in.csv/out.csv'], 2, /ENOTDIR.*\[ERR_OUTPUT\]/],
