@@ -1,4 +1,6 @@
 // The CUDA engine against the CPU reference on tiny models, in every mode. Needs a GPU.
+#include <algorithm>
+
 #include "engine/cuda/cuda_engine.h"
 #include "error.h"
 #include "reference_model.h"
@@ -54,7 +56,12 @@ TEST("the engine gives the reference's logits for every tiny model in every mode
 }
 
 TEST("streamed weights give the same logits as resident ones, bit for bit") {
-  const TinyCase tiny = tiny_cases()[8];
+  // Heads of a width that the kernels have: others are filled up as they are expanded, so they cannot be streamed.
+  const std::vector<TinyCase> cases = tiny_cases();
+  const auto found = std::find_if(cases.begin(), cases.end(),
+                                  [](const TinyCase & it) { return it.name == "gemma2, q4_K, LoRA on q k v"; });
+  expect(found != cases.end(), "the case is gone");
+  const TinyCase tiny = *found;
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");
   const EngineSpec spec = spec_of(paths, "cuda:0", true);
   const TinyRows rows = random_rows({20, 5, 100}, tiny.model.vocabulary);

@@ -154,12 +154,13 @@ const LONG: readonly (readonly [string, string])[] = [
   ['line ends', '\n'.repeat(MEGABYTES)],
 ];
 
-/** Best of three: other processes share the machine. */
+/** Milliseconds of CPU time, best of three: other processes share the machine, and the collector has its threads. */
 function fastest(cell: string, parser: CellParser): number {
   const times = [1, 2, 3].map(() => {
-    const start = performance.now();
+    const start = process.cpuUsage();
     outcome(cell, parser);
-    return performance.now() - start;
+    const { user, system } = process.cpuUsage(start);
+    return (user + system) / 1000;
   });
   return Math.min(...times);
 }

@@ -27,7 +27,7 @@ test('a close with an answer in the queue comes to its end', async () => {
 test('calls before and after the end of the thread are refused, not left waiting', { timeout: 60_000 }, async () => {
   const started = once(process, 'worker');
   const tokenizer = await openHfTokenizer(folder, 'parse');
-  const [worker]: unknown[] = await started;
+  const worker: unknown = (await started)[0];
   assert.ok(worker instanceof Worker);
   const waiting = assert.rejects(tokenizer.encode(['a']), { code: 'ERR_INTERNAL', message: /stopped: exit code/ });
   await worker.terminate();
