@@ -15,10 +15,12 @@ export interface Row {
 }
 
 export class Pool {
-  private arrived: Row[] = [];
-  private generation: readonly Row[] = [];
-  private lengths: readonly number[] = [];
-  private next = 0;
+  /** By length: ordering many rows then never takes longer than a turn should. */
+  private arrived = new Map<number, Row[]>();
+  /** What is left of this generation, the longest rows first; rows of one length as they came. */
+  private generation: Iterator<Row, unknown> = new Array<Row>().values();
+  /** Its next rows, already taken out. */
+  private head: readonly Row[] = [];
   private waiting = 0;
 
   /** Tokens that wait, those of closed tickets included until they are met. */
@@ -28,48 +30,60 @@ export class Pool {
 
   add(rows: readonly Row[]): void {
     for (const row of rows) {
-      this.arrived.push(row);
+      const same = this.arrived.get(row.tokens.length);
+      if (same) same.push(row);
+      else this.arrived.set(row.tokens.length, [row]);
       this.waiting += row.tokens.length;
     }
   }
 
   /** The next batch; empty where nothing waits. */
   take(limits: BatchLimits): readonly Row[] {
-    this.dropClosed();
-    if (this.next === this.generation.length) return [];
-    const size = batchSize(this.lengths, this.next, limits);
-    const batch = this.generation.slice(this.next, this.next + size);
-    this.next += size;
+    this.fillHead(limits.maxBatchSequences);
+    if (this.head.length === 0 && this.arrived.size > 0) {
+      this.generation = longestFirst(this.arrived);
+      this.arrived = new Map();
+      this.fillHead(limits.maxBatchSequences);
+    }
+    if (this.head.length === 0) return [];
+    const lengths = this.head.map((row) => row.tokens.length);
+    const size = batchSize(lengths, 0, limits);
+    const batch = this.head.slice(0, size);
+    this.head = this.head.slice(size);
     this.waiting -= tokensOf(batch);
-    return batch.filter((row) => row.ticket.isOpen);
+    return batch;
   }
 
   /** Takes everything out: for a caller that gives up. */
   clear(): readonly Row[] {
-    const rows = [...this.generation.slice(this.next), ...this.arrived];
-    this.arrived = [];
-    this.generation = [];
-    this.lengths = [];
-    this.next = 0;
+    const rows = [...this.head];
+    for (let next = this.generation.next(); !next.done; next = this.generation.next()) rows.push(next.value);
+    for (const row of longestFirst(this.arrived)) rows.push(row);
+    this.arrived = new Map();
+    this.head = [];
     this.waiting = 0;
     return rows;
   }
 
-  /** Moves to the first row that somebody waits for, and to the next generation where this one is through. */
-  private dropClosed(): void {
-    for (;;) {
-      while (this.next < this.generation.length && !this.generation[this.next]?.ticket.isOpen) {
-        this.waiting -= this.lengths[this.next] ?? 0;
-        this.next += 1;
-      }
-      if (this.next < this.generation.length) return;
-      this.generation = this.arrived.sort((a, b) => b.tokens.length - a.tokens.length);
-      this.lengths = this.generation.map((row) => row.tokens.length);
-      this.arrived = [];
-      this.next = 0;
-      if (this.generation.length === 0) return;
+  /** Rows that somebody waits for, up to so many, out of this generation; the others are dropped on the way. */
+  private fillHead(most: number): void {
+    const open: Row[] = [];
+    const keep = (row: Row): void => {
+      if (row.ticket.isOpen) open.push(row);
+      else this.waiting -= row.tokens.length;
+    };
+    this.head.forEach(keep);
+    while (open.length < most) {
+      const next = this.generation.next();
+      if (next.done) break;
+      keep(next.value);
     }
+    this.head = open;
   }
+}
+
+function* longestFirst(byLength: ReadonlyMap<number, readonly Row[]>): Generator<Row, void> {
+  for (const length of [...byLength.keys()].sort((a, b) => b - a)) yield* byLength.get(length) ?? [];
 }
 
 export function tokensOf(rows: readonly Row[]): number {

@@ -2,10 +2,13 @@
 
 import { aborted, watchAbort } from './abort';
 
+/** Stands where an answer is missing, so that settling a long run takes no time. */
+const NONE = new Float32Array(0);
+
 export class Ticket {
   /** Logits by slot. Rejects with the first error; ERR_ABORTED where the signal fired. */
   readonly answers: Promise<readonly Float32Array[]>;
-  private readonly slots: (Float32Array | undefined)[];
+  private readonly slots: Float32Array[];
   private readonly onAnswer: (slot: number) => void;
   private missing: number;
   private open = true;
@@ -14,7 +17,7 @@ export class Ticket {
   private release: () => void = () => undefined;
 
   constructor(count: number, signal?: AbortSignal, onAnswer: (slot: number) => void = () => undefined) {
-    this.slots = new Array<Float32Array | undefined>(count);
+    this.slots = new Array<Float32Array>(count).fill(NONE);
     this.missing = count;
     this.onAnswer = onAnswer;
     this.answers = new Promise((resolve, reject) => {
@@ -31,7 +34,7 @@ export class Ticket {
   }
 
   deliver(slot: number, logits: Float32Array): void {
-    if (!this.open || this.slots[slot] !== undefined) return;
+    if (!this.open || this.slots[slot] !== NONE) return;
     this.slots[slot] = logits;
     this.missing -= 1;
     this.onAnswer(slot);
@@ -46,7 +49,7 @@ export class Ticket {
 
   private settle(): void {
     this.shut();
-    this.resolve(this.slots.filter((logits) => logits !== undefined));
+    this.resolve(this.slots);
   }
 
   private shut(): void {
