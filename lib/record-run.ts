@@ -3,7 +3,8 @@
 import { linkedController, throwIfAborted } from './batches/abort';
 import type { Dispatcher } from './batches/dispatch';
 import { planBatches } from './batches/plan';
-import { mapInSlices } from './batches/slices';
+import { RowGroups } from './batches/row-groups';
+import { visitInSlices } from './batches/slices';
 import { Ticket } from './batches/ticket';
 import { inputFault } from './csv/fault';
 import { hasErrorCode } from './errors';
@@ -17,7 +18,7 @@ import { checkSignal, listener, usageError } from './settings';
 import { Tracker } from './tracker';
 
 export interface RunSeats {
-  readonly members: readonly Member[];
+  readonly members: readonly Pick<Member, 'spec' | 'tokenizer'>[];
   readonly voters: readonly Voter[];
   readonly dispatcher: Dispatcher;
   readonly orientations: readonly Orientation[];
@@ -90,7 +91,7 @@ export class RecordRun {
   }
 
   private async submit(
-    member: Member,
+    member: RunSeats['members'][number],
     part: { model: number; parsed: ParsedRecords; ticket: Ticket; tracker: Tracker },
   ): Promise<void> {
     const { model, parsed, ticket, tracker } = part;
@@ -101,8 +102,13 @@ export class RecordRun {
       nameOf: (pair) => rowName(parsed.records[pair]),
       onDone: (pairs) => tracker.onTokenized(model, pairs, members.length),
     });
-    const rows = sequences.map((tokens, i) => ({ tokens, ticket, slot: this.slotOf(model, i) }));
-    tracker.onLengths(rows);
+    const rows = new RowGroups();
+    const queue = (tokens: Int32Array, i: number): void => {
+      const slot = this.slotOf(model, i);
+      rows.add({ tokens, ticket, slot });
+      tracker.onLength(slot, tokens.length);
+    };
+    await visitInSlices(sequences, queue, this.stop.signal);
     dispatcher.submit('bulk', model, rows);
   }
 
@@ -118,16 +124,19 @@ export class RecordRun {
     answers: readonly Float32Array[],
   ): Promise<readonly ScoredRecord[]> {
     const width = this.sequencesPerRow;
-    const combine = (record: PairRecord, i: number): Preference =>
-      this.combine(record, answers.slice(i * width, (i + 1) * width));
-    const preferences = await mapInSlices(parsed.records, combine, this.stop.signal);
-    const scored = new Map(parsed.records.map((record, i) => [record, preferences[i]]));
-    const bad: ReadonlySet<number> = new Set(parsed.badRows.map(({ row }) => row));
     const isUniform = this.options.onBadRow === 'uniform';
-    return records.flatMap((record) => {
-      const preference = scored.get(record) ?? (isUniform && bad.has(record.row) ? UNIFORM : undefined);
-      return preference === undefined ? [] : [{ id: record.id, row: record.row, preference }];
-    });
+    const scores: ScoredRecord[] = [];
+    let good = 0;
+    // The good rows are the records without the bad ones, in the same order.
+    const score = (record: PairRecord): void => {
+      const isGood = parsed.records[good] === record;
+      if (!isGood && !isUniform) return;
+      const logits = answers.slice(good * width, (good + 1) * width);
+      scores.push({ id: record.id, row: record.row, preference: isGood ? this.combine(record, logits) : UNIFORM });
+      if (isGood) good += 1;
+    };
+    await visitInSlices(records, score, this.stop.signal);
+    return scores;
   }
 
   private combine(record: PairRecord, logits: readonly Float32Array[]): Preference {

@@ -1,6 +1,6 @@
 /** Rows of a file -> the texts that each model reads, and the rows that some model's parser refuses. */
 
-import { mapInSlices } from './batches/slices';
+import { visitInSlices } from './batches/slices';
 import { columnOfPart } from './csv/columns';
 import { inputFault } from './csv/fault';
 import { PairscoreError } from './errors';
@@ -28,22 +28,21 @@ export async function parseRecords(
   specs: readonly ModelSpec[],
   options: ParseOptions,
 ): Promise<ParsedRecords> {
-  const parse = (record: PairRecord): readonly PairText[] | PairscoreError => {
-    const texts = parseRecord(record, specs);
-    if (texts instanceof PairscoreError && options.policy === 'fail') throw texts;
-    return texts;
+  const good: PairRecord[] = [];
+  const badRows: BadRow[] = [];
+  const texts = specs.map((): PairText[] => []);
+  const parse = (record: PairRecord): void => {
+    const parsed = parseRecord(record, specs);
+    if (parsed instanceof PairscoreError) {
+      if (options.policy === 'fail') throw parsed;
+      badRows.push(toBadRow(record, parsed));
+      return;
+    }
+    good.push(record);
+    parsed.forEach((text, model) => texts[model]?.push(text));
   };
-  const parsed = await mapInSlices(records, parse, options.signal);
-  const good = records.filter((_, i) => !(parsed[i] instanceof PairscoreError));
-  const texts = parsed.flatMap((result) => (result instanceof PairscoreError ? [] : [result]));
-  return {
-    records: good,
-    texts: specs.map((_, model) => texts.flatMap((byModel) => byModel[model] ?? [])),
-    badRows: records.flatMap((record, i) => {
-      const error = parsed[i];
-      return error instanceof PairscoreError ? [toBadRow(record, error)] : [];
-    }),
-  };
+  await visitInSlices(records, parse, options.signal);
+  return { records: good, texts, badRows };
 }
 
 /** Models of one parser, null policy and joiner share their texts: parsing is done once. */

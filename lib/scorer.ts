@@ -4,6 +4,7 @@ import { linkedController } from './batches/abort';
 import { mapAhead } from './batches/ahead';
 import { Dispatcher, closedError, type Lane } from './batches/dispatch';
 import { Gather } from './batches/gather';
+import { RowGroups } from './batches/row-groups';
 import { mapInSlices } from './batches/slices';
 import { Ticket } from './batches/ticket';
 import { checkPair } from './check-pair';
@@ -151,7 +152,7 @@ export class Scorer implements AsyncDisposable {
         .slice(i * views, (i + 1) * views)
         .map((tokens, view) => ({ tokens, ticket, slot: model * views + view })),
     );
-    this.dispatcher.submit('live', model, rows);
+    this.dispatcher.submit('live', model, RowGroups.of(rows));
   }
 
   private checkOpen(): void {

@@ -1,7 +1,6 @@
 /** How far a run over many rows is: counts, and tells at most ten times a second. */
 
 import type { LaneWork } from './batches/dispatch';
-import type { Row } from './batches/pool';
 import type { DeviceProgress, Progress } from './outcome';
 
 const TELL_EVERY_MS = 100;
@@ -43,11 +42,9 @@ export class Tracker {
   }
 
   /** Slots are numbered row by row. */
-  onLengths(rows: readonly Row[]): void {
-    for (const { slot, tokens } of rows) {
-      this.lengths[slot] = tokens.length;
-      this.tokensTotal += tokens.length;
-    }
+  onLength(slot: number, tokens: number): void {
+    this.lengths[slot] = tokens;
+    this.tokensTotal += tokens;
   }
 
   onAnswer(slot: number): void {

@@ -1,6 +1,7 @@
 /** Case ensemble: the same rows through all models at once, on all devices. */
 
 import { Dispatcher, type Lane } from '../../lib/batches/dispatch';
+import { RowGroups } from '../../lib/batches/row-groups';
 import { Ticket } from '../../lib/batches/ticket';
 import type { NativeEngine } from '../../lib/native/contract';
 import { threadsPerEngine } from '../../lib/model/open-ensemble';
@@ -96,11 +97,7 @@ function rowsByModel(
 async function runAll(dispatcher: Dispatcher, rows: readonly (readonly Int32Array[])[]): Promise<void> {
   const tickets = rows.map((lists, model) => {
     const ticket = new Ticket(lists.length);
-    dispatcher.submit(
-      'bulk',
-      model,
-      lists.map((tokens, slot) => ({ tokens, ticket, slot })),
-    );
+    dispatcher.submit('bulk', model, RowGroups.of(lists.map((tokens, slot) => ({ tokens, ticket, slot }))));
     return ticket.answers;
   });
   await Promise.all(tickets);

@@ -4,7 +4,7 @@ import { PairscoreError } from '../errors';
 import type { NativeEngine } from '../native/contract';
 import { packBatch, unpackLogits } from './pack';
 import { refuseTooLong } from './plan';
-import type { Row } from './pool';
+import type { RowGroups } from './row-groups';
 import { Schedule, type Assignment, type Seat, type Urgency } from './schedule';
 
 /** What a lane needs of an engine. */
@@ -46,11 +46,10 @@ export class Dispatcher {
   }
 
   /** Rows of a closed ticket are dropped. Throws ERR_CONFIG for a row that no batch can hold. */
-  submit(urgency: Urgency, model: number, rows: readonly Row[]): void {
+  submit(urgency: Urgency, model: number, rows: RowGroups): void {
     if (this.closed) throw closedError();
     const limits = this.lanes.flatMap((lane) => lane.seats.filter((seat) => seat.model === model));
-    const longest = rows.reduce((most, row) => Math.max(most, row.tokens.length), 0);
-    for (const seat of limits) refuseTooLong(longest, seat.limits);
+    for (const seat of limits) refuseTooLong(rows.longest, seat.limits);
     this.schedule.add(urgency, model, rows);
     this.lanes.forEach((_, lane) => this.wake(lane));
   }

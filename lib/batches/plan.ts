@@ -38,8 +38,13 @@ export function planBatches(lengths: readonly number[], limits: BatchLimits): re
 
 /** Row indices by falling length; rows of one length keep their order. */
 export function longestFirst(lengths: readonly number[]): readonly number[] {
-  const order = lengths.map((_, row) => row);
-  return order.sort((a, b) => (lengths[b] ?? 0) - (lengths[a] ?? 0) || a - b);
+  const byLength = new Map<number, number[]>();
+  for (const [row, length] of lengths.entries()) {
+    const same = byLength.get(length);
+    if (same) same.push(row);
+    else byLength.set(length, [row]);
+  }
+  return [...byLength.keys()].sort((a, b) => b - a).flatMap((length) => byLength.get(length) ?? []);
 }
 
 /** How many of the lengths from `from` on, which fall, make the next batch: at least one. */

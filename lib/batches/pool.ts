@@ -4,19 +4,11 @@
  */
 
 import { batchSize, type BatchLimits } from './plan';
-import type { Ticket } from './ticket';
-
-/** One sequence on its way through one model. */
-export interface Row {
-  readonly tokens: Int32Array;
-  readonly ticket: Ticket;
-  /** Where its logits belong in the ticket. */
-  readonly slot: number;
-}
+import type { Row, RowGroups } from './row-groups';
 
 export class Pool {
-  /** By length: ordering many rows then never takes longer than a turn should. */
-  private arrived = new Map<number, Row[]>();
+  /** By length, group after group: however many rows a group has, adding and ordering it never looks at them. */
+  private arrived = new Map<number, (readonly Row[])[]>();
   /** What is left of this generation, the longest rows first; rows of one length as they came. */
   private generation: Iterator<Row, unknown> = new Array<Row>().values();
   /** Its next rows, already taken out. */
@@ -28,13 +20,13 @@ export class Pool {
     return this.waiting;
   }
 
-  add(rows: readonly Row[]): void {
-    for (const row of rows) {
-      const same = this.arrived.get(row.tokens.length);
-      if (same) same.push(row);
-      else this.arrived.set(row.tokens.length, [row]);
-      this.waiting += row.tokens.length;
+  add(rows: RowGroups): void {
+    for (const [length, group] of rows.byLength) {
+      const same = this.arrived.get(length);
+      if (same) same.push(group);
+      else this.arrived.set(length, [group]);
     }
+    this.waiting += rows.tokens;
   }
 
   /** The next batch; empty where nothing waits. */
@@ -82,8 +74,10 @@ export class Pool {
   }
 }
 
-function* longestFirst(byLength: ReadonlyMap<number, readonly Row[]>): Generator<Row, void> {
-  for (const length of [...byLength.keys()].sort((a, b) => b - a)) yield* byLength.get(length) ?? [];
+function* longestFirst(byLength: ReadonlyMap<number, readonly (readonly Row[])[]>): Generator<Row, void> {
+  for (const length of [...byLength.keys()].sort((a, b) => b - a)) {
+    for (const group of byLength.get(length) ?? []) yield* group;
+  }
 }
 
 export function tokensOf(rows: readonly Row[]): number {

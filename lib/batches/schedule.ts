@@ -4,7 +4,8 @@
  */
 
 import type { BatchLimits } from './plan';
-import { Pool, tokensOf, type Row } from './pool';
+import { Pool, tokensOf } from './pool';
+import type { Row, RowGroups } from './row-groups';
 
 export interface Seat {
   readonly model: number;
@@ -54,7 +55,7 @@ export class Schedule {
     this.speeds = lanes.map(() => new Map<number, number>());
   }
 
-  add(urgency: Urgency, model: number, rows: readonly Row[]): void {
+  add(urgency: Urgency, model: number, rows: RowGroups): void {
     this.queues[model]?.[urgency].add(rows);
   }
 

@@ -5,20 +5,28 @@ import { nextTurn } from './gather';
 
 const SLICE_MS = 3;
 
-/** Maps in order; between two slices the event loop has a turn, and the signal is looked at. */
+/** Visits in order; between two slices the event loop has a turn, and the signal is looked at. */
+export async function visitInSlices<T>(
+  items: readonly T[],
+  visit: (item: T, index: number) => void,
+  signal?: AbortSignal,
+): Promise<void> {
+  let started = performance.now();
+  for (const [index, item] of items.entries()) {
+    visit(item, index);
+    if (performance.now() - started < SLICE_MS) continue;
+    await nextTurn();
+    throwIfAborted(signal);
+    started = performance.now();
+  }
+}
+
 export async function mapInSlices<T, R>(
   items: readonly T[],
   map: (item: T, index: number) => R,
   signal?: AbortSignal,
 ): Promise<R[]> {
   const results: R[] = [];
-  let started = performance.now();
-  for (const [index, item] of items.entries()) {
-    results.push(map(item, index));
-    if (performance.now() - started < SLICE_MS) continue;
-    await nextTurn();
-    throwIfAborted(signal);
-    started = performance.now();
-  }
+  await visitInSlices(items, (item, index) => results.push(map(item, index)), signal);
   return results;
 }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Row } from '../../../lib/batches/pool';
+import { RowGroups } from '../../../lib/batches/row-groups';
 import { Schedule, type Assignment, type LaneSpec } from '../../../lib/batches/schedule';
 import { Ticket } from '../../../lib/batches/ticket';
 
@@ -35,9 +35,9 @@ function rowsLike(count: number): readonly number[] {
   });
 }
 
-function toRows(lengths: readonly number[]): readonly Row[] {
+function toRows(lengths: readonly number[]): RowGroups {
   const ticket = new Ticket(lengths.length);
-  return lengths.map((length, slot) => ({ tokens: new Int32Array(length), ticket, slot }));
+  return RowGroups.of(lengths.map((length, slot) => ({ tokens: new Int32Array(length), ticket, slot })));
 }
 
 function lanesOf(count: number, models: readonly number[]): readonly LaneSpec[] {

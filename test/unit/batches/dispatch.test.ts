@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Dispatcher, type Lane, type ScoringEngine } from '../../../lib/batches/dispatch';
+import { RowGroups } from '../../../lib/batches/row-groups';
 import { Ticket } from '../../../lib/batches/ticket';
 
 const LIMITS = { maxBatchTokens: 64, maxBatchSequences: 4 };
@@ -34,7 +35,12 @@ function lane(device: string, engine: ScoringEngine, models: readonly number[] =
 }
 
 function rows(lengths: readonly number[], ticket: Ticket, from = 0) {
-  return lengths.map((length, i) => ({ tokens: new Int32Array(length).fill(from + i), ticket, slot: from + i }));
+  const row = (length: number, i: number) => ({
+    tokens: new Int32Array(length).fill(from + i),
+    ticket,
+    slot: from + i,
+  });
+  return RowGroups.of(lengths.map(row));
 }
 
 test('every row gets its own answer, whichever device gave it', async () => {
@@ -93,11 +99,11 @@ test('an engine that fails fails the callers of its batch and no others', async 
   };
   const dispatcher = new Dispatcher([lane('cpu', failing)]);
   const [bad, good] = [new Ticket(20), new Ticket(14)];
-  dispatcher.submit('live', 0, [{ tokens: Int32Array.of(13), ticket: bad, slot: 0 }]);
-  dispatcher.submit('live', 0, [{ tokens: Int32Array.of(1), ticket: good, slot: 0 }]);
+  dispatcher.submit('live', 0, RowGroups.of([{ tokens: Int32Array.of(13), ticket: bad, slot: 0 }]));
+  dispatcher.submit('live', 0, RowGroups.of([{ tokens: Int32Array.of(1), ticket: good, slot: 0 }]));
   await assert.rejects(bad.answers, { message: 'unlucky' });
   const rest = Array.from({ length: 13 }, (_, i) => ({ tokens: Int32Array.of(1), ticket: good, slot: i + 1 }));
-  dispatcher.submit('live', 0, rest);
+  dispatcher.submit('live', 0, RowGroups.of(rest));
   assert.equal((await good.answers).length, 14);
   await dispatcher.close();
 });
@@ -164,7 +170,7 @@ test('closing waits for the batch in flight, and fails what waits with ERR_CLOSE
   assert.equal((await flying.answers).length, 1);
   await refused;
   await dispatcher.close();
-  assert.throws(() => dispatcher.submit('live', 0, []), { code: 'ERR_CLOSED' });
+  assert.throws(() => dispatcher.submit('live', 0, new RowGroups()), { code: 'ERR_CLOSED' });
 });
 
 test('work is counted by device', async () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Pool, type Row } from '../../../lib/batches/pool';
+import { Pool } from '../../../lib/batches/pool';
+import { RowGroups, type Row } from '../../../lib/batches/row-groups';
 import { Ticket } from '../../../lib/batches/ticket';
 
 const ROWS = 115_000;
@@ -24,7 +25,7 @@ function countedRows(ticket: Ticket): { readonly rows: readonly Row[]; readonly 
 test('a batch of very many rows is taken without looking at all of them', () => {
   const { rows, looks } = countedRows(new Ticket(ROWS));
   const pool = new Pool();
-  pool.add(rows);
+  pool.add(RowGroups.of(rows));
   const before = looks();
   const batch = pool.take(LIMITS);
   assert.equal(batch[0]?.tokens.length, 2000);
@@ -34,7 +35,7 @@ test('a batch of very many rows is taken without looking at all of them', () => 
 test('every row is taken once, the longest first, and rows of one length as they came', () => {
   const { rows } = countedRows(new Ticket(ROWS));
   const pool = new Pool();
-  pool.add(rows);
+  pool.add(RowGroups.of(rows));
   const taken: Row[] = [];
   for (let batch = pool.take(LIMITS); batch.length > 0; batch = pool.take(LIMITS)) taken.push(...batch);
   assert.equal(pool.tokens, 0);
@@ -49,9 +50,9 @@ test('clearing gives back what waits, taken out ahead or not', () => {
   const ticket = new Ticket(300);
   const pool = new Pool();
   const rows = Array.from({ length: 300 }, (_, slot) => ({ ticket, slot, tokens: new Int32Array(1 + (slot % 9)) }));
-  pool.add(rows.slice(0, 200));
+  pool.add(RowGroups.of(rows.slice(0, 200)));
   const taken = pool.take(LIMITS);
-  pool.add(rows.slice(200));
+  pool.add(RowGroups.of(rows.slice(200)));
   assert.equal(taken.length + pool.clear().length, 300);
   assert.equal(pool.tokens, 0);
   assert.deepEqual(pool.take(LIMITS), []);

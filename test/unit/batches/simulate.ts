@@ -1,6 +1,6 @@
 /** Runs a Schedule against devices of known speed, in virtual time. */
 
-import type { Row } from '../../../lib/batches/pool';
+import { RowGroups } from '../../../lib/batches/row-groups';
 import { Schedule, type LaneSpec } from '../../../lib/batches/schedule';
 import { Ticket } from '../../../lib/batches/ticket';
 
@@ -31,8 +31,8 @@ export function lengthsLikeTheData(rows: number): readonly number[] {
   });
 }
 
-export function rowsOf(lengths: readonly number[], ticket: Ticket): readonly Row[] {
-  return lengths.map((length, slot) => ({ tokens: new Int32Array(length), ticket, slot }));
+export function rowsOf(lengths: readonly number[], ticket: Ticket): RowGroups {
+  return RowGroups.of(lengths.map((length, slot) => ({ tokens: new Int32Array(length), ticket, slot })));
 }
 
 export function simulate(devices: readonly Device[], models: number, lengths: readonly number[]): Outcome {
