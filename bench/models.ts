@@ -1,6 +1,7 @@
 /** The models of an ensemble as the bench drives them: engines alone, fed with random ids. */
 
-import type { Compute, NativeEngine, WeightStorage } from '../lib/native/contract';
+import type { Compute, WeightStorage } from '../lib/compute';
+import type { NativeEngine } from '../lib/native/contract';
 import { buildInfo, openEngine } from '../lib/native/engine';
 import { readEnsemble } from '../lib/model/ensemble';
 import { engineLimits, type EngineLimits } from '../lib/model/limits';

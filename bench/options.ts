@@ -4,7 +4,7 @@ import { availableParallelism, homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { PairscoreError } from '../lib/errors';
-import type { Compute, WeightStorage } from '../lib/native/contract';
+import type { Compute, WeightStorage } from '../lib/compute';
 import { BUNDLED_ENSEMBLE, COMPUTES, STORAGES } from '../lib/settings';
 
 export const CASES = ['ceiling', 'models', 'ensemble', 'end-to-end', 'latency', 'peers'] as const;

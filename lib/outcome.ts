@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from './errors';
 import type { Preference } from './pair';
+import type { Signal } from './signal';
 
 /** One model as it was loaded. */
 export interface ModelReport {
@@ -64,7 +65,7 @@ export interface RecordsOptions {
   readonly onBadRow?: BadRowPolicy;
   /** Called at most about ten times a second, and once at the end. */
   readonly onProgress?: (progress: Progress) => void;
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
 }
 
 export interface ScoredRecord {

@@ -1,6 +1,6 @@
 /** One run over all rows of a file. */
 
-import { linkedController, throwIfAborted } from './batches/abort';
+import { linkedController, throwIfAborted } from './abort';
 import type { Dispatcher } from './batches/dispatch';
 import { planBatches } from './batches/plan';
 import { RowGroups } from './batches/row-groups';

@@ -8,6 +8,7 @@ import type { ModelSpec } from './model/spec';
 import type { BadRow, BadRowPolicy } from './outcome';
 import type { PairRecord, PairText } from './pair';
 import { pairTextFromCells } from './prompt/pair-text';
+import type { Signal } from './signal';
 
 export interface ParsedRecords {
   /** Rows that every model's parser accepts, in input order. */
@@ -19,7 +20,7 @@ export interface ParsedRecords {
 
 export interface ParseOptions {
   readonly policy: BadRowPolicy;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
 }
 
 /** Under 'fail' throws ERR_INPUT_CELL for the first bad row. */

@@ -1,6 +1,6 @@
 /** The order of the stages: pair -> text -> token ids -> batches -> logits -> probabilities. */
 
-import { linkedController } from './batches/abort';
+import { linkedController } from './abort';
 import { mapAhead } from './batches/ahead';
 import { Dispatcher, closedError, type Lane } from './batches/dispatch';
 import { Gather } from './batches/gather';
@@ -19,9 +19,10 @@ import { pairTextFromPair } from './prompt/pair-text';
 import { RecordRun, planRecords } from './record-run';
 import { tokenizePairs } from './sequences';
 import { checkOptions, checkSignal, usageError, type ScorerOptions, type Settings } from './settings';
+import type { Signal } from './signal';
 
 export interface ScoreOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
 }
 
 /** A scorePair call on its way. */
@@ -37,19 +38,42 @@ const CALLS_A_GROUP = 256;
 export async function openScorer(options: ScorerOptions = {}): Promise<Scorer> {
   const settings = checkOptions(options);
   const ensemble = await readEnsemble(settings.ensemble);
-  return new Scorer(settings, await openEnsemble(ensemble, buildInfo().devices, settings));
+  return new EnsembleScorer(settings, await openEnsemble(ensemble, buildInfo().devices, settings));
+}
+
+declare global {
+  /** Empty but for what the user's own libraries declare (ESNext.Disposable, Node's types): then `await using` works. */
+  // eslint-disable-next-line @typescript-eslint/no-empty-object-type
+  interface AsyncDisposable {}
 }
 
 /** An open ensemble. close() it, or `await using` it. */
-export class Scorer implements AsyncDisposable {
+export interface Scorer extends AsyncDisposable {
   /** What was loaded, in the ensemble's order. */
+  readonly models: readonly ModelReport[];
+  /** Calls made while the engines are busy are scored together. */
+  scorePair(pair: Pair, options?: ScoreOptions): Promise<Preference>;
+  /** Yields in the source's order, and takes at most `lookAhead` pairs ahead. */
+  scorePairs(
+    pairs: Iterable<Pair> | AsyncIterable<Pair>,
+    options?: ScoreOptions,
+  ): AsyncGenerator<Preference, void, undefined>;
+  /** Scores all rows of a file, the longest first, each model with its own parser. */
+  scoreRecords(records: readonly PairRecord[], options?: RecordsOptions): Promise<RecordsOutcome>;
+  /** Parses and tokenizes as scoreRecords would, and says what the engines would get. */
+  plan(records: readonly PairRecord[], options?: RecordsOptions): Promise<DryRun>;
+  /** Refuses new work, fails what waits with ERR_CLOSED, waits for the work in flight, frees the models. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Not exported: what it is made of stays out of the package's types. */
+class EnsembleScorer implements Scorer {
   readonly models: readonly ModelReport[];
   private readonly voters: readonly Voter[];
   private readonly dispatcher: Dispatcher;
   private readonly gather: Gather<Call>;
   private closing: Promise<void> | undefined;
 
-  /** Use openScorer. */
   constructor(
     private readonly settings: Settings,
     private readonly members: readonly Member[],
@@ -60,14 +84,12 @@ export class Scorer implements AsyncDisposable {
     this.gather = new Gather(CALLS_A_GROUP, (calls) => this.prepare(calls));
   }
 
-  /** Calls made while the engines are busy are scored together. */
   async scorePair(pair: Pair, options: ScoreOptions = {}): Promise<Preference> {
     this.checkOpen();
     const signal = checkSignal(options.signal);
     return this.score(checkPair(pair), signal);
   }
 
-  /** Yields in the source's order, and takes at most `lookAhead` pairs ahead. */
   scorePairs(
     pairs: Iterable<Pair> | AsyncIterable<Pair>,
     options: ScoreOptions = {},
@@ -77,20 +99,17 @@ export class Scorer implements AsyncDisposable {
     return this.scoreAhead(pairs, checkSignal(options.signal));
   }
 
-  /** Scores all rows of a file, the longest first, each model with its own parser. */
   async scoreRecords(records: readonly PairRecord[], options: RecordsOptions = {}): Promise<RecordsOutcome> {
     this.checkOpen();
     const { members, voters, dispatcher, settings } = this;
     return new RecordRun({ members, voters, dispatcher, orientations: settings.orientations }, options).score(records);
   }
 
-  /** Parses and tokenizes as scoreRecords would, and says what the engines would get. */
   async plan(records: readonly PairRecord[], options: RecordsOptions = {}): Promise<DryRun> {
     this.checkOpen();
     return planRecords(records, this.members, { ...options, orientations: this.settings.orientations });
   }
 
-  /** Refuses new work, fails what waits with ERR_CLOSED, waits for the work in flight, frees the models. Idempotent. */
   close(): Promise<void> {
     this.closing ??= this.shutDown();
     return this.closing;
@@ -106,7 +125,7 @@ export class Scorer implements AsyncDisposable {
     await closeAll(this.members);
   }
 
-  private async score(pair: Pair, signal: AbortSignal | undefined): Promise<Preference> {
+  private async score(pair: Pair, signal: Signal | undefined): Promise<Preference> {
     const { orientations } = this.settings;
     const ticket = new Ticket(this.members.length * orientations.length, signal);
     if (ticket.isOpen) this.gather.add({ pair, ticket });
@@ -115,7 +134,7 @@ export class Scorer implements AsyncDisposable {
 
   private async *scoreAhead(
     pairs: Iterable<Pair> | AsyncIterable<Pair>,
-    signal: AbortSignal | undefined,
+    signal: Signal | undefined,
   ): AsyncGenerator<Preference, void, undefined> {
     // Of its own, so that a consumer who stops early stops the pairs that were taken ahead.
     const { stop, release } = linkedController(signal);

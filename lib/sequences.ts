@@ -1,17 +1,18 @@
 /** Texts of pairs -> one model's token ids, pair by pair and in each pair orientation by orientation. */
 
-import { throwIfAborted } from './batches/abort';
+import { throwIfAborted } from './abort';
 import { PairscoreError } from './errors';
 import type { OpenModel } from './model/open';
 import type { Orientation, PairText } from './pair';
 import { renderParts } from './prompt/pair-text';
+import type { Signal } from './signal';
 
 /** Pairs whose parts are rendered before the tokenizer is called: their texts exist twice only for so many. */
 const PAIRS_A_CALL = 256;
 
 export interface SequenceOptions {
   readonly orientations: readonly Orientation[];
-  readonly signal?: AbortSignal;
+  readonly signal?: Signal;
   /** Told how many pairs have been tokenized. */
   readonly onDone?: (pairs: number) => void;
   /** What an error message calls a pair. */

@@ -2,9 +2,10 @@
 
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
+import type { Compute, WeightStorage } from './compute';
 import { PairscoreError } from './errors';
-import type { Compute, WeightStorage } from './native/contract';
 import type { Orientation } from './pair';
+import type { Signal } from './signal';
 
 /** Everything has a default: the bundled demo on the devices that its ensemble file names. */
 export interface ScorerOptions {
@@ -164,8 +165,20 @@ export function listener<T>(value: ((argument: T) => void) | undefined, key: str
   return value;
 }
 
-export function checkSignal(value: unknown): AbortSignal | undefined {
+/** Of any realm: a test environment or a polyfill brings a class of its own. */
+export function checkSignal(value: Signal | undefined): Signal | undefined {
   if (value === undefined) return undefined;
-  if (!(value instanceof AbortSignal)) throw usageError('an AbortSignal', 'signal', value);
+  if (!isSignal(value)) throw usageError('an AbortSignal', 'signal', value);
   return value;
+}
+
+function isSignal(value: unknown): boolean {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'aborted' in value &&
+    typeof value.aborted === 'boolean' &&
+    'addEventListener' in value &&
+    typeof value.addEventListener === 'function'
+  );
 }

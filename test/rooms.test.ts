@@ -17,7 +17,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['model', 'batches'],
   ['tokens'],
   ['prompt', 'csv', 'native', 'probability'],
-  ['pair', 'errors', 'model/spec'],
+  ['abort'],
+  ['pair', 'errors', 'signal', 'compute', 'model/spec'],
 ];
 
 /** Only these open a side room. */

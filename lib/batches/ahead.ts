@@ -1,11 +1,12 @@
 /** Works on several items of a source at once, and yields the results in the source's order. */
 
-import { aborted, watchAbort } from './abort';
+import { aborted, watchAbort } from '../abort';
+import type { Signal } from '../signal';
 
 export interface LookAhead {
   /** Most items in work, the one to be yielded next included. */
   readonly most: number;
-  readonly signal: AbortSignal;
+  readonly signal: Signal;
 }
 
 /**
@@ -61,7 +62,7 @@ async function pull<T>(iterator: Iterator<T> | AsyncIterator<T>): Promise<Iterat
 }
 
 /** A promise that rejects when the signal fires. */
-function abortion(signal: AbortSignal): { promise: Promise<never>; release: () => void } {
+function abortion(signal: Signal): { promise: Promise<never>; release: () => void } {
   let release = (): void => undefined;
   const promise = new Promise<never>((_, reject) => {
     release = watchAbort(signal, () => reject(aborted(signal)));

@@ -1,6 +1,7 @@
 /** Long synchronous work in slices of a few milliseconds, so that the event loop goes on. */
 
-import { throwIfAborted } from './abort';
+import { throwIfAborted } from '../abort';
+import type { Signal } from '../signal';
 import { nextTurn } from './gather';
 
 const SLICE_MS = 3;
@@ -24,7 +25,7 @@ export async function visitInSlices<T>(
 export async function mapInSlices<T, R>(
   items: readonly T[],
   map: (item: T, index: number) => R,
-  signal?: AbortSignal,
+  signal?: Signal,
 ): Promise<R[]> {
   const results: R[] = [];
   await visitInSlices(items, (item, index) => results.push(map(item, index)), signal);

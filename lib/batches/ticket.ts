@@ -1,6 +1,7 @@
 /** One caller's sequences: collects their logits in the caller's order. The first error, or the signal, ends it. */
 
-import { aborted, watchAbort } from './abort';
+import { aborted, watchAbort } from '../abort';
+import type { Signal } from '../signal';
 
 /** Stands where an answer is missing, so that settling a long run takes no time. */
 const NONE = new Float32Array(0);
@@ -16,7 +17,7 @@ export class Ticket {
   private reject: (error: unknown) => void = () => undefined;
   private release: () => void = () => undefined;
 
-  constructor(count: number, signal?: AbortSignal, onAnswer: (slot: number) => void = () => undefined) {
+  constructor(count: number, signal?: Signal, onAnswer: (slot: number) => void = () => undefined) {
     this.slots = new Array<Float32Array>(count).fill(NONE);
     this.missing = count;
     this.onAnswer = onAnswer;

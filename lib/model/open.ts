@@ -1,7 +1,8 @@
 /** A verified model on its devices: tokenizer and engines, all of them or none. */
 
+import type { Compute, WeightStorage } from '../compute';
 import { PairscoreError } from '../errors';
-import type { Compute, EngineInfo, NativeEngine, WeightStorage } from '../native/contract';
+import type { EngineInfo, NativeEngine } from '../native/contract';
 import { openEngine } from '../native/engine';
 import { openRowTokenizer, type RowTokenizer } from '../tokens/row-tokenizer';
 import { engineLimits, type EngineLimits } from './limits';

@@ -3,8 +3,7 @@
  * test/contract.test.ts holds the two together. All fields are required: defaults belong to TypeScript.
  */
 
-export type Compute = 'auto' | 'bf16' | 'f16' | 'fp8' | 'ggml';
-export type WeightStorage = 'auto' | 'resident' | 'streamed';
+import type { Compute, WeightStorage } from '../compute';
 
 /** What one engine needs to open: one model on one device. */
 export interface EngineSpec {

@@ -1,9 +1,11 @@
 /** A model's tokenizer: rendered parts of rows in, final token ids out. */
 
+import { throwIfAborted } from '../abort';
 import { PairscoreError } from '../errors';
 import type { ModelSpec } from '../model/spec';
 import type { NativeTokenizer } from '../native/contract';
 import { openTokenizer } from '../native/engine';
+import type { Signal } from '../signal';
 import { TokenizerCheck, type TextName } from './check';
 import { cutTokenizer } from './cut-tokenizer';
 import { openHfTokenizer, type HfTokenizer } from './hf-tokenizer';
@@ -26,7 +28,7 @@ export interface RowTokenizer {
    * Final ids: special tokens, truncation, spreadMaxLength. Throws ERR_TOKENIZER_MISMATCH, and ERR_ABORTED between two
    * calls of the tokenizer. nameOf: what a message calls the text of an index.
    */
-  tokenize(rows: readonly Parts[], signal?: AbortSignal, nameOf?: TextName): Promise<readonly Int32Array[]>;
+  tokenize(rows: readonly Parts[], signal?: Signal, nameOf?: TextName): Promise<readonly Int32Array[]>;
   /** Waits for native calls in flight. Idempotent. */
   close(): Promise<void>;
 }
@@ -96,15 +98,11 @@ class OpenRowTokenizer implements RowTokenizer {
 
   async tokenize(
     rows: readonly Parts[],
-    signal?: AbortSignal,
+    signal?: Signal,
     nameOf: TextName = (index) => `text ${index + 1}`,
   ): Promise<readonly Int32Array[]> {
     if (this.closing) throw new PairscoreError('ERR_CLOSED', 'Expected an open tokenizer but it is closed');
-    const checkAborted = (): void => {
-      if (signal?.aborted) {
-        throw new PairscoreError('ERR_ABORTED', 'The operation was aborted', { cause: signal.reason });
-      }
-    };
+    const checkAborted = (): void => throwIfAborted(signal);
     checkAborted();
     const tokenizer = cutTokenizer({ tokenizer: this.texts, facts: this.reference.facts.boundaries, checkAborted });
     const texts = rows.map((row) => row.join(''));

@@ -123,6 +123,18 @@ describe('aborts', () => {
     });
   });
 
+  it('a signal of another class, as a test environment or a polyfill brings it, works the same', async () => {
+    let fire = (): void => undefined;
+    const signal = {
+      aborted: false,
+      reason: 'foreign',
+      addEventListener: (_: 'abort', listener: () => void) => void (fire = listener),
+    };
+    const gone = scorer.scorePair(GOOD, { signal });
+    fire();
+    await assert.rejects(gone, { code: 'ERR_ABORTED', cause: 'foreign' });
+  });
+
   it('an aborted call leaves the queue, its neighbours are answered', async () => {
     const controller = new AbortController();
     const neighbours = makePairs(20).map((pair) => scorer.scorePair(pair));

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { z } from 'zod';
+import { TYPE_CONSUMERS } from './consumers';
 import { ROOT, bareEnvironment, installPackage, run, type Outcome, type Stage } from './staging';
 
 /** What both consumers do; the second call must not compile, so the types are real ones. */
@@ -31,6 +32,33 @@ const Answer = z.object({
   sum: z.number(),
   code: z.string(),
 });
+
+const TSC = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
+
+/** What a user may see of the package's insides. */
+const PUBLIC_TYPES = [
+  'compute',
+  'default-scorer',
+  'errors',
+  'index',
+  'outcome',
+  'pair',
+  'scorer',
+  'settings',
+  'signal',
+];
+
+/** A declaration file and all that it imports, by their names in dist/. */
+function declarationGraph(dist: string, name: string, found = new Set<string>()): ReadonlySet<string> {
+  if (found.has(name)) return found;
+  found.add(name);
+  const text = readFileSync(join(dist, `${name}.d.ts`), 'utf8');
+  for (const [, target = ''] of text.matchAll(/(?:from|import\(|require\()\s*['"]([^'"]+)['"]/g)) {
+    assert.ok(target.startsWith('.'), `${name}.d.ts imports ${target}: the package's types stand alone`);
+    declarationGraph(dist, posix.join(posix.dirname(name), target), found);
+  }
+  return found;
+}
 
 describe('the packed tarball, installed in an empty folder with nothing but node and npm on PATH', () => {
   let stage: Stage;
@@ -90,8 +118,7 @@ describe('the packed tarball, installed in an empty folder with nothing but node
       writeFileSync(join(stage.consumer, `consumer.${kind}`), CONSUMERS[kind]);
       const flags = ['--strict', '--module', 'nodenext', '--target', 'es2022', '--lib', 'es2023,esnext.disposable'];
       const types = ['--types', 'node', '--typeRoots', join(ROOT, 'node_modules', '@types'), '--ignoreConfig'];
-      const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
-      const compiled = inConsumer('node', tsc, ...flags, ...types, `consumer.${kind}`);
+      const compiled = inConsumer('node', TSC, ...flags, ...types, `consumer.${kind}`);
       assert.equal(compiled.status, 0, compiled.stdout);
       const ran = inConsumer('node', `consumer.${kind.replace('ts', 'js')}`);
       assert.equal(ran.status, 0, ran.stderr);
@@ -100,6 +127,23 @@ describe('the packed tarball, installed in an empty folder with nothing but node
       assert.equal(code, 'ERR_USAGE');
     });
   }
+
+  for (const { name, file, text, options } of TYPE_CONSUMERS) {
+    test(`its types compile, libraries checked, for ${name}`, () => {
+      const typeRoots = [join(ROOT, 'node_modules', '@types')];
+      const strict = { strict: true, exactOptionalPropertyTypes: true, skipLibCheck: false, noEmit: true };
+      const compilerOptions = { target: 'es2022', types: [], typeRoots, ...strict, ...options };
+      writeFileSync(join(stage.consumer, file), text);
+      writeFileSync(join(stage.consumer, `${file}.json`), JSON.stringify({ compilerOptions, files: [file] }));
+      const { status, stdout } = inConsumer('node', TSC, '-p', `${file}.json`);
+      assert.equal(status, 0, stdout);
+    });
+  }
+
+  test('its types reach no models, tokenizers, addon and no package', () => {
+    const graph = declarationGraph(join(stage.consumer, 'node_modules', 'pairscore', 'dist'), 'index');
+    assert.deepEqual([...graph].sort(), PUBLIC_TYPES);
+  });
 
   test('predicts the demo with npx pairscore predict', () => {
     const { status, stderr } = inConsumer('npx', '--no-install', 'pairscore', 'predict', '-o', 'submission.csv');
