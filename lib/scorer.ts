@@ -38,7 +38,8 @@ const CALLS_A_GROUP = 256;
 export async function openScorer(options: ScorerOptions = {}): Promise<Scorer> {
   const settings = checkOptions(options);
   const ensemble = await readEnsemble(settings.ensemble);
-  return new EnsembleScorer(settings, await openEnsemble(ensemble, buildInfo().devices, settings));
+  const members = await openEnsemble(ensemble, buildInfo().devices, settings);
+  return new EnsembleScorer(settings, members, ensemble.leftOut);
 }
 
 declare global {
@@ -51,6 +52,8 @@ declare global {
 export interface Scorer extends AsyncDisposable {
   /** What was loaded, in the ensemble's order. */
   readonly models: readonly ModelReport[];
+  /** Folders of the ensemble's models of weight 0: nothing of them was read. */
+  readonly leftOut: readonly string[];
   /** Calls made while the engines are busy are scored together. */
   scorePair(pair: Pair, options?: ScoreOptions): Promise<Preference>;
   /** Yields in the source's order, and takes at most `lookAhead` pairs ahead. */
@@ -77,6 +80,7 @@ class EnsembleScorer implements Scorer {
   constructor(
     private readonly settings: Settings,
     private readonly members: readonly Member[],
+    readonly leftOut: readonly string[],
   ) {
     this.models = members.map(toReport);
     this.voters = members.map(({ spec, weight }) => ({ labels: spec.labels, weight }));

@@ -10,7 +10,7 @@ const SLICE_MS = 3;
 export async function visitInSlices<T>(
   items: readonly T[],
   visit: (item: T, index: number) => void,
-  signal?: AbortSignal,
+  signal?: Signal,
 ): Promise<void> {
   let started = performance.now();
   for (const [index, item] of items.entries()) {

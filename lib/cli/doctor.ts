@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { writeStream } from '../csv/write';
-import { readEnsemble } from '../model/ensemble';
+import { readEnsemble, type EnsembleSpec } from '../model/ensemble';
 import type { MemoryEstimate } from '../model/memory';
 import { overriddenModels } from '../model/open-ensemble';
 import { placeEnsemble } from '../model/place-ensemble';
@@ -13,7 +13,7 @@ import { readDriverVersion } from './driver';
 import { toFailure } from './failure';
 import type { ScorerFlags } from './flags';
 import { VERSION } from './package-root';
-import { modelLine } from './summary';
+import { leftOutLine, modelLine } from './summary';
 
 export interface DoctorFlags extends ScorerFlags {
   readonly json?: boolean;
@@ -40,6 +40,8 @@ interface Diagnosis {
   readonly places: readonly Place[];
   /** [] where the ensemble does not open. */
   readonly models: readonly ModelReport[];
+  /** Folders of models of weight 0. */
+  readonly leftOut: readonly string[];
   readonly failure: Error | undefined;
 }
 
@@ -49,10 +51,13 @@ export async function doctor(flags: DoctorFlags, signal: AbortSignal): Promise<v
   const settings = checkOptions(options);
   const build = buildInfo();
   let places: readonly Place[] = [];
+  let leftOut: readonly string[] = [];
   let models: readonly ModelReport[] = [];
   let failure: Error | undefined;
   try {
-    places = await placesOf(settings, build.devices);
+    const ensemble = await readEnsemble(settings.ensemble);
+    ({ leftOut } = ensemble);
+    places = await placesOf(ensemble, settings, build.devices);
     signal.throwIfAborted();
     const scorer = await openScorer(options);
     await scorer.close();
@@ -61,7 +66,7 @@ export async function doctor(flags: DoctorFlags, signal: AbortSignal): Promise<v
   } catch (error) {
     failure = error instanceof Error ? error : new Error(String(error));
   }
-  const diagnosis = { ...machine(), build, ensemble: settings.ensemble, places, models, failure };
+  const diagnosis = { ...machine(), build, ensemble: settings.ensemble, places, models, leftOut, failure };
   await writeStream(process.stdout, [json === true ? jsonOf(diagnosis) : diagnosisText(diagnosis)]);
   if (failure !== undefined) throw failure;
 }
@@ -77,8 +82,11 @@ function machine() {
   };
 }
 
-async function placesOf(settings: Settings, devices: readonly DeviceInfo[]): Promise<readonly Place[]> {
-  const ensemble = await readEnsemble(settings.ensemble);
+async function placesOf(
+  ensemble: EnsembleSpec,
+  settings: Settings,
+  devices: readonly DeviceInfo[],
+): Promise<readonly Place[]> {
   const placed = await placeEnsemble(overriddenModels(ensemble, settings), devices, settings.batchTokens);
   return placed.map(({ spec, ...place }) => ({ name: spec.name, ...place }));
 }
@@ -102,6 +110,7 @@ function diagnosisText(diagnosis: Diagnosis): string {
     ...diagnosis.places.map(placeLine),
     `ensemble ${ensemble} ${verdict}${diagnosis.models.length > 0 ? ':' : ''}`,
     ...diagnosis.models.map((model) => `  ${modelLine(model)}`),
+    ...diagnosis.leftOut.map((folder) => `  ${leftOutLine(folder)}`),
   ];
   return `${lines.join('\n')}\n`;
 }

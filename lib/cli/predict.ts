@@ -126,5 +126,6 @@ function inFile(error: unknown, file: string): unknown {
 function factsOf({ flags, input, output, records, scorer }: Run): RunFacts {
   const ensemble = flags.ensemble === undefined ? BUNDLED_ENSEMBLE : resolve(flags.ensemble);
   const { onBadRow } = flags;
-  return { version: VERSION, input, output, ensemble, rows: records.length, onBadRow, models: scorer.models };
+  const { models, leftOut } = scorer;
+  return { version: VERSION, input, output, ensemble, rows: records.length, onBadRow, models, leftOut };
 }

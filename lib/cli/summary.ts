@@ -11,6 +11,8 @@ export interface RunFacts {
   readonly rows: number;
   readonly onBadRow: BadRowPolicy;
   readonly models: readonly ModelReport[];
+  /** Folders of models of weight 0. */
+  readonly leftOut: readonly string[];
 }
 
 const SHOWN_BAD_ROWS = 5;
@@ -31,6 +33,7 @@ export function predictionText(facts: RunFacts, outcome: RecordsOutcome): string
   const shares = `A ${percent(means.winnerModelA)}, B ${percent(means.winnerModelB)}, tie ${percent(means.winnerTie)}`;
   return lines([
     ...facts.models.map(modelLine),
+    ...facts.leftOut.map(leftOutLine),
     ...badRowLines(outcome.badRows, facts.onBadRow),
     `mean prediction: ${shares}`,
     `${count(tokens)} tokens in ${seconds.toFixed(1)} s, ${count(tokens / Math.max(seconds, 0.001))} tokens/s`,
@@ -41,6 +44,7 @@ export function predictionText(facts: RunFacts, outcome: RecordsOutcome): string
 export function dryRunText(facts: RunFacts, plan: DryRun): string {
   return lines([
     ...facts.models.map(modelLine),
+    ...facts.leftOut.map(leftOutLine),
     ...badRowLines(plan.badRows, facts.onBadRow),
     ...plan.models.map(planLine),
     `${count(plan.rows)} of ${count(facts.rows)} rows can be scored; nothing was written (--dry-run)`,
@@ -54,6 +58,10 @@ export function modelLine(model: ModelReport): string {
       ? 'no adapter'
       : `adapter of ${adapterMatched} LoRA pairs (${adapterUnmatched} unmatched), scale ${adapterScale}`;
   return `${name}: ${architecture} ${quantization} in ${compute} on ${devices.join(' + ')}, weight ${model.weight.toFixed(3)}, ${adapter}`;
+}
+
+export function leftOutLine(folder: string): string {
+  return `left out, of weight 0: ${folder}`;
 }
 
 function planLine(plan: ModelPlan): string {

@@ -178,3 +178,28 @@ test('doctor tells the build, the devices and what an ensemble holds', async () 
   const json = await run(['doctor', '--json'], { cwd });
   assert.equal(object(json.stdout)['node'], process.version);
 });
+
+test('models of weight 0 are named: in the summaries of predict, its dry run and doctor, for people and programs', async () => {
+  fs.writeFileSync(input, PAIRS);
+  const ensemble = path.join(cwd, 'ensemble.json');
+  const models = [
+    { path: path.join(ROOT, 'models', 'demo', 'gemma'), weight: 1, device: 'cpu' },
+    { path: 'nowhere', weight: 0, device: 'cpu' },
+  ];
+  fs.writeFileSync(ensemble, JSON.stringify({ models }));
+  const nowhere = path.join(cwd, 'nowhere');
+  for (const args of [
+    ['predict', '-i', input, '-o', output, '--ensemble', ensemble],
+    ['predict', '-i', input, '-o', output, '--ensemble', ensemble, '--dry-run'],
+    ['doctor', '--ensemble', ensemble],
+  ]) {
+    const { code, stdout, stderr } = await run(args, { cwd });
+    assert.equal(code, 0, stderr);
+    assert((stdout + stderr).includes(`left out, of weight 0: ${nowhere}\n`), stdout + stderr);
+    const summary = object((await run([...args, '--json'], { cwd })).stdout);
+    assert.deepEqual(summary['leftOut'], [nowhere]);
+    assert(Array.isArray(summary['models']) && summary['models'].length === 1);
+  }
+  const whole = await run(['predict', '-i', input, '--dry-run', '--json', '--quiet'], { cwd });
+  assert.deepEqual(object(whole.stdout)['leftOut'], []);
+});
