@@ -1,61 +1,9 @@
 // npm's install script: takes a binary that belongs to these sources and loads here, else builds one.
-import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { findUsableBinary, loadFailure } from './binaries.mjs';
 import { build } from './build.mjs';
-import { hasCurrentStamp, root } from './stamp.mjs';
 import { missingTools } from './tools.mjs';
 
 const say = (text) => console.error(`pairscore: ${text}`);
-
-/** What prebuilt binaries are compiled for; lib/native/load.ts looks again before it loads one. */
-const prebuiltFeatures = ['avx2', 'fma', 'f16c', 'bmi2'];
-
-function missingFeatures() {
-  if (process.arch !== 'x64' || !existsSync('/proc/cpuinfo')) return [];
-  const flags = /^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1];
-  return flags === undefined ? [] : prebuiltFeatures.filter((feature) => !flags.split(/\s+/).includes(feature));
-}
-
-/** In a process of its own: a binary for another CPU ends its process. @returns null, or why it does not load */
-function loadFailure(file) {
-  const { status, signal, stderr } = spawnSync(process.execPath, ['-e', 'require(process.argv[1])', file], {
-    encoding: 'utf8',
-  });
-  if (status === 0) return null;
-  return signal ?? /^Error: (.*)$/m.exec(stderr)?.[1] ?? stderr.trim();
-}
-
-/** @returns null, or why the binary is not for this machine */
-function refusal(file, isPrebuilt) {
-  const missing = isPrebuilt ? missingFeatures() : [];
-  if (missing.length > 0) return `this CPU lacks ${missing.join(', ')}`;
-  return loadFailure(file);
-}
-
-function findBinaries() {
-  const prebuilds = join('prebuilds', `${process.platform}-${process.arch}`);
-  const folders = [join('build', 'Release'), prebuilds].filter((folder) => existsSync(join(root, folder)));
-  return folders.flatMap((folder) =>
-    readdirSync(join(root, folder))
-      .filter((name) => name.endsWith('.node'))
-      .map((name) => ({ folder, name: join(folder, name), isPrebuilt: folder === prebuilds })),
-  );
-}
-
-/** The loader prefers build/Release, so a prebuilt binary counts only where nothing was built. */
-function findUsableBinary() {
-  const [binary] = findBinaries();
-  if (!binary) return null;
-  if (!hasCurrentStamp(join(root, binary.folder))) {
-    say(`${binary.name} was built from other sources than these`);
-    return null;
-  }
-  const reason = refusal(join(root, binary.name), binary.isPrebuilt);
-  if (reason === null) return binary.name;
-  say(`${binary.name} is not for this machine: ${reason}`);
-  return null;
-}
 
 function wantsBuild() {
   const { npm_config_build_from_source: flag, PAIRSCORE_CUDA, PAIRSCORE_NATIVE, LLAMA_CPP_DIR } = process.env;
@@ -79,7 +27,7 @@ async function buildFromSource() {
 }
 
 async function install() {
-  const usable = wantsBuild() ? null : findUsableBinary();
+  const usable = wantsBuild() ? null : findUsableBinary(say);
   if (usable === null) return buildFromSource();
   say(`using ${usable}`);
   return 0;
