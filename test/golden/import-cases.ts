@@ -116,10 +116,20 @@ function softmax(logits: readonly number[]): readonly number[] {
 }
 
 /** Largest difference between the probabilities of two sets of logits. */
-export function difference(left: readonly (readonly number[])[], right: readonly (readonly number[])[]): number {
+function difference(left: readonly (readonly number[])[], right: readonly (readonly number[])[]): number {
   return Math.max(
     ...left.flatMap((row, i) => softmax(row).map((p, j) => Math.abs(p - (softmax(right[i] ?? [])[j] ?? NaN)))),
   );
+}
+
+/** The folder gives these logits' probabilities. */
+export async function assertScores(
+  folder: string,
+  { rows, logits }: { readonly rows: Cases['rows']; readonly logits: readonly (readonly number[])[] | undefined },
+  most: number,
+): Promise<void> {
+  const found = difference(await scoreFolder(folder, rows), logits ?? []);
+  assert.ok(found <= most, `Expected a difference of at most ${most} but received ${found}`);
 }
 
 /** What ggml's f32 arithmetic on the CPU may differ by; its gelu is an f16 table. */

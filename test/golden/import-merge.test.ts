@@ -7,16 +7,7 @@ import { describe, test } from 'node:test';
 import { openGguf } from '../../lib/import/gguf-read';
 import { readManifest } from '../../lib/model/manifest';
 import { refused } from '../unit/import/scratch';
-import {
-  difference,
-  fixture,
-  inScratch,
-  optionsFor,
-  readCases,
-  runImport,
-  scoreFolder,
-  tolerance,
-} from './import-cases';
+import { assertScores, fixture, inScratch, optionsFor, readCases, runImport, tolerance } from './import-cases';
 
 const { rows, cases } = readCases();
 
@@ -35,11 +26,7 @@ describe('merged', () => {
         assert.equal(report.lora.file, null);
         assert.equal(existsSync(join(out, 'adapter.gguf')), false);
         assert.equal((await readManifest(out)).adapter, null);
-        const found = difference(await scoreFolder(out, rows), expected);
-        assert.ok(
-          found <= tolerance(kind),
-          `Expected a difference of at most ${tolerance(kind)} but received ${found}`,
-        );
+        await assertScores(out, { rows, logits: expected }, tolerance(kind));
       }));
 
     test(`into a GGUF, with its metadata kept, ${kind}`, () =>
@@ -52,11 +39,7 @@ describe('merged', () => {
           ...optionsFor(base, out, { adapters, merge: true, tokenizer }),
           template: optionsFor(kind, out).template,
         });
-        const found = difference(await scoreFolder(out, rows), expected);
-        assert.ok(
-          found <= tolerance(kind),
-          `Expected a difference of at most ${tolerance(kind)} but received ${found}`,
-        );
+        await assertScores(out, { rows, logits: expected }, tolerance(kind));
         const [before, after] = [await openGguf(base), await openGguf(join(out, 'base.gguf'))];
         assert.deepEqual([...after.values.keys()].sort(), [...before.values.keys()].sort());
         assert.deepEqual([...after.tensors.keys()], [...before.tensors.keys()]);
@@ -68,8 +51,7 @@ describe('merged', () => {
       inScratch(async (scratch) => {
         const out = join(scratch, 'model');
         await runImport(optionsFor(fixture(`${kind}-base`), out, { adapters, merge: true, type: 'f16' }));
-        const found = difference(await scoreFolder(out, rows), expected);
-        assert.ok(found <= 5e-3, `Expected a difference of at most 5e-3 but received ${found}`);
+        await assertScores(out, { rows, logits: expected }, 5e-3);
       }));
   }
 
@@ -97,10 +79,6 @@ describe('a GGUF base', () => {
       );
       assert.equal(report.base.plan, 'as it is');
       assert.equal((await readManifest(out)).sha256['base.gguf'], (await readManifest(plain)).sha256['base.gguf']);
-      const found = difference(await scoreFolder(out, rows), cases['llama-reference']?.logits ?? []);
-      assert.ok(
-        found <= tolerance('llama'),
-        `Expected a difference of at most ${tolerance('llama')} but received ${found}`,
-      );
+      await assertScores(out, { rows, logits: cases['llama-reference']?.logits }, tolerance('llama'));
     }));
 });

@@ -8,14 +8,13 @@ import { dequantisedStore } from '../../lib/import/bitsandbytes';
 import { openFolderWeights } from '../../lib/import/shards';
 import { readAll } from '../../lib/import/tensor';
 import {
-  difference,
+  assertScores,
   fixture,
   inScratch,
   optionsFor,
   readCases,
   readGolden,
   runImport,
-  scoreFolder,
   tolerance,
 } from './import-cases';
 
@@ -60,11 +59,7 @@ for (const [name, digests] of Object.entries(golden)) {
         assert.ok(expected?.adapter !== undefined && expected.logits !== undefined);
         const adapters = [{ path: fixture(expected.adapter), weight: 1 }];
         await runImport(optionsFor(fixture(name), join(scratch, 'model'), { adapters, type: 'f32' }));
-        const found = difference(await scoreFolder(join(scratch, 'model'), rows), expected.logits);
-        assert.ok(
-          found <= tolerance(name),
-          `Expected a difference of at most ${tolerance(name)} but received ${found}`,
-        );
+        await assertScores(join(scratch, 'model'), { rows, logits: expected.logits }, tolerance(name));
       }));
   });
 }

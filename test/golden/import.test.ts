@@ -1,18 +1,8 @@
 /** Real checkpoints, imported, score as transformers does. */
 
-import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import {
-  difference,
-  fixture,
-  inScratch,
-  optionsFor,
-  readCases,
-  runImport,
-  scoreFolder,
-  tolerance,
-} from './import-cases';
+import { assertScores, fixture, inScratch, optionsFor, readCases, runImport, tolerance } from './import-cases';
 
 const { rows, cases } = readCases();
 
@@ -24,11 +14,7 @@ describe('an imported checkpoint scores as in transformers', () => {
         const out = join(scratch, 'model');
         const adapters = [{ path: fixture(name), weight: 1 }];
         await runImport(optionsFor(fixture(base), out, { adapters, alpha: alpha ?? null, type: 'f32' }));
-        const found = difference(await scoreFolder(out, rows), logits);
-        assert.ok(
-          found <= tolerance(base),
-          `Expected a difference of at most ${tolerance(base)} but received ${found}`,
-        );
+        await assertScores(out, { rows, logits }, tolerance(base));
       }),
     );
   }
@@ -53,11 +39,7 @@ describe('folds averaged 1 : 3 score as their average', () => {
             }),
           );
           const expected = cases[`${kind}-average-${average}`]?.logits ?? [];
-          const found = difference(await scoreFolder(out, rows), expected);
-          assert.ok(
-            found <= tolerance(kind),
-            `Expected a difference of at most ${tolerance(kind)} but received ${found}`,
-          );
+          await assertScores(out, { rows, logits: expected }, tolerance(kind));
         }));
     }
   }
