@@ -1,11 +1,11 @@
 // Builds pairscore.node with cmake-js. `node cmake/build.mjs [source|prebuild|sanitize]`, or build() from a script.
 // Incremental: a second call compiles only what changed, and a failed one leaves every object that did compile.
 import { createRequire } from 'node:module';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { withLock } from './lock.mjs';
 import { currentStamp, root, writeStamp } from './stamp.mjs';
 
 const require = createRequire(import.meta.url);
@@ -60,37 +60,6 @@ function cachedGenerator(workFolder) {
   return /^CMAKE_GENERATOR:INTERNAL=(.*)$/m.exec(readFileSync(cache, 'utf8'))?.[1];
 }
 
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
-}
-
-/** One build at a time in a folder: two ninjas in one folder spoil each other's objects. */
-async function withLock(file, work) {
-  for (;;) {
-    try {
-      const handle = openSync(file, 'wx');
-      writeSync(handle, String(process.pid));
-      closeSync(handle);
-      break;
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      const owner = Number(existsSync(file) ? readFileSync(file, 'utf8') : 0);
-      if (owner > 0 && !isAlive(owner)) rmSync(file, { force: true });
-      await setTimeout(500);
-    }
-  }
-  try {
-    return await work();
-  } finally {
-    rmSync(file, { force: true });
-  }
-}
-
 /** @returns the path of the built addon */
 export async function build(profileName = 'source') {
   const profile = profiles[profileName];
@@ -98,7 +67,9 @@ export async function build(profileName = 'source') {
   const { BuildSystem } = require('cmake-js');
   const out = join(buildFolder, profile.work);
   mkdirSync(out, { recursive: true });
-  return withLock(`${out}.lock`, async () => {
+  const say = (text) => console.error(`pairscore: ${text}`);
+  // Two ninjas in one folder spoil each other's objects.
+  const work = async () => {
     const system = new BuildSystem({
       directory: root,
       out,
@@ -112,7 +83,8 @@ export async function build(profileName = 'source') {
     await system.build();
     writeStamp(join(buildFolder, profile.output), stamp);
     return join(buildFolder, profile.output, 'pairscore.node');
-  });
+  };
+  return withLock(`${out}.claims`, work, { say });
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
