@@ -16,18 +16,18 @@ export interface CeilingQuery {
   readonly device: string;
   readonly architecture: string;
   readonly type: '16-bit' | 'fp8';
-  readonly tokens: number;
 }
 
-/** The best of the types at the batch size next to the one asked for; undefined where none was measured. */
+/** The fastest of the types, as tokens a second; fp8 with one scale a tensor, as our engine has it, where that was measured. */
 export function ceilingFor(ceilings: readonly Ceiling[], query: CeilingQuery): number | undefined {
-  const isAsked = ({ type }: Ceiling): boolean =>
-    query.type === 'fp8' ? type.startsWith('fp8') : !type.startsWith('fp8');
-  const own = ceilings.filter(
-    (one) => one.device === query.device && one.architecture === query.architecture && isAsked(one),
-  );
-  const distance = ({ tokens }: Ceiling): number => Math.abs(Math.log(tokens / query.tokens));
-  const nearest = Math.min(...own.map(distance));
-  const speeds = own.filter((one) => distance(one) === nearest).map(({ tokensPerSecond }) => tokensPerSecond);
-  return speeds.length === 0 ? undefined : Math.max(...speeds);
+  return fastestCeiling(ceilings, query)?.tokensPerSecond;
+}
+
+export function fastestCeiling(ceilings: readonly Ceiling[], query: CeilingQuery): Ceiling | undefined {
+  const types = query.type === 'fp8' ? ['fp8 tensor'] : ['f16', 'bf16'];
+  return ceilings
+    .filter(({ device, architecture }) => device === query.device && architecture === query.architecture)
+    .filter(({ type }) => types.includes(type))
+    .sort((a, b) => b.tokensPerSecond - a.tokensPerSecond)
+    .at(0);
 }

@@ -46,7 +46,7 @@ export function headerText(header: Header): string {
     `Node ${header.node}, llama.cpp ${header.llama}, addon ${header.flavour}, NVIDIA driver ${header.driver}`,
     `CPU ${header.cpu}, ${gib(header.memoryBytes)}`,
     ...header.devices.map((gpu) => `${gpu.device}: ${gpu.name}, ${gib(gpu.freeBytes)} of ${gib(gpu.totalBytes)} free`),
-    `ensemble ${settings.synthetic ? 'synthetic, full size' : settings.ensemble}, ${settings.rows} rows, ${settings.threads} threads, compute ${settings.computes.join(', ')}, weights ${settings.weights}`,
+    `ensemble ${settings.synthetic ? 'synthetic, full size' : settings.ensemble}, ${settings.rows} rows, ${settings.threads} threads, compute ${settings.computes?.join(', ') ?? 'auto'}, weights ${settings.weights ?? 'auto'}`,
   ];
   return `${lines.join('\n')}\n`;
 }

@@ -2,6 +2,13 @@
 
 const EDGES = [34, 133, 196, 263, 333, 406, 481, 551, 623, 703, 782, 878, 999, 1194, 1639, 2048] as const;
 
+/** Where a peer can do no other: so many rows of so many tokens. */
+export const FIXED_SHAPE = { rows: 24, length: 704 } as const;
+
+export function fixedLengths(): readonly number[] {
+  return Array.from({ length: FIXED_SHAPE.rows }, () => FIXED_SHAPE.length);
+}
+
 export type Random = () => number;
 
 /** Numbers from 0 up to 1, the same for the same seed (mulberry32). */

@@ -12,6 +12,7 @@ import { readOptions, USAGE, type BenchOptions, type CaseName } from './options'
 import { joinReports, reportText, type CaseReport } from './report';
 import { runCase } from './run-case';
 import { syntheticEnsemble } from './synthetic/ensemble';
+import { targetsTable } from './targets';
 
 interface Bench {
   readonly options: BenchOptions;
@@ -35,16 +36,18 @@ async function main(argv: readonly string[]): Promise<void> {
     models: await placeForBench(ensemble, options.devices),
     devices: options.devices ?? usualDevices(),
   };
-  const reports = await runCases(bench, (report) =>
-    tell(`${reportText(report, options.markdown ? 'markdown' : 'plain')}\n`),
-  );
-  const json = `${JSON.stringify({ header, reports }, null, 2)}\n`;
+  const show = (report: CaseReport): boolean =>
+    tell(`${reportText(report, options.markdown ? 'markdown' : 'plain')}\n`);
+  const reports = await runCases(bench, show);
+  const summary = summaryOf(bench, reports);
+  if (summary.tables.length > 0) show(summary);
+  const json = `${JSON.stringify({ header, reports, summary }, null, 2)}\n`;
   if (options.json === '-') process.stdout.write(json);
   else if (options.json !== null) writeFileSync(options.json, json);
 }
 
 /** The ceiling first, since shares of it are quoted; the peers last, since ratios to them are. */
-async function runCases(bench: Bench, show: (report: CaseReport) => void): Promise<Reports> {
+async function runCases(bench: Bench, show: (report: CaseReport) => unknown): Promise<Reports> {
   const { options, models, devices } = bench;
   const reports: Reports = {};
   const keep = (name: CaseName, report: CaseReport): void => {
@@ -77,18 +80,20 @@ async function runPeers({ options, models, devices }: Bench, measured: CaseRepor
   const device = devices[0] ?? 'cpu';
   const reports: CaseReport[] = [];
   for (const { spec } of models) {
-    reports.push(await benchPeers({ spec, device, options, ours: bestSpeed(measured, spec.name, device) }));
+    reports.push(await benchPeers({ spec, device, options, figures: measured?.figures ?? [] }));
   }
   return joinReports(reports);
 }
 
-/** Tokens a second at the best batch budget. */
-function bestSpeed(report: CaseReport | undefined, model: string, device: string): number | null {
-  const rows = report?.tables.flatMap(({ rows: all }) => all) ?? [];
-  const speeds = rows.flatMap(([name, where, , speed]) =>
-    name === model && where === device && typeof speed === 'number' ? [speed] : [],
-  );
-  return speeds.length === 0 ? null : Math.max(...speeds);
+/** Shares and ratios, where the cases that they are made of were run. */
+function summaryOf({ models, devices }: Bench, reports: Reports): CaseReport {
+  const figures = Object.values(reports).flatMap((report) => report.figures);
+  const subjects = models.map(({ spec: { name, architecture } }) => ({ name, architecture }));
+  const tables = devices
+    .filter((device) => device !== 'cpu')
+    .map((device) => targetsTable(figures, subjects, device))
+    .filter(({ rows }) => rows.length > 0);
+  return { tables, skipped: [], figures: [] };
 }
 
 void main(process.argv.slice(2)).catch((error: unknown) => {

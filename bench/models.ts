@@ -30,11 +30,14 @@ export function openBenchEngine(spec: ModelSpec, { limits, ...options }: OpenOpt
   });
 }
 
-/** Options of a scorer that is benched: the first of the computes. */
+/** What cases run in that do not compare modes: the first of the computes. */
+export function modeOf({ computes, weights }: BenchOptions): Pick<OpenOptions, 'compute' | 'weights'> {
+  return { compute: computes?.[0] ?? 'auto', weights: weights ?? 'auto' };
+}
+
 export function scorerOptions(options: BenchOptions): ScorerOptions {
-  const { ensemble, devices, threads, weights, computes } = options;
-  const compute = computes[0] ?? 'auto';
-  return { ensemble, threads, compute, weights, ...(devices === null ? {} : { device: devices }) };
+  const { ensemble, devices, threads } = options;
+  return { ensemble, threads, ...modeOf(options), ...(devices === null ? {} : { device: devices }) };
 }
 
 /** Where the scorer would put the models, or on the devices given, all of them on each. */
@@ -49,14 +52,6 @@ export async function placeForBench(
 
 export function limitsOf({ spec, gpuBatchTokens }: PlacedModel, device: string): EngineLimits {
   return engineLimits(spec, device, device === 'cpu' ? null : gpuBatchTokens);
-}
-
-/** Batch budgets to compare on a device. */
-export function budgetsOf(placed: PlacedModel, device: string, asked: readonly number[] | null): readonly number[] {
-  const { maxLength } = placed.spec;
-  if (asked !== null) return asked.map((tokens) => Math.max(tokens, maxLength));
-  const usual = limitsOf(placed, device).maxBatchTokens;
-  return device === 'cpu' ? [usual] : [8192, 16384, 32768].filter((tokens) => tokens <= 2 * usual);
 }
 
 /** Every GPU of the machine; without one the CPU. */

@@ -18,15 +18,16 @@ export interface BenchOptions {
   readonly layers: number | null;
   readonly cache: string;
   readonly rows: number;
+  readonly peerRows: number;
   readonly cases: readonly CaseName[];
   /** null: every device of the machine. */
   readonly devices: readonly string[] | null;
   /** null: what each device is usually opened with. */
   readonly batchTokens: readonly number[] | null;
   readonly threads: number;
-  /** What GPUs multiply in: the case models compares all, the other cases take the first. */
-  readonly computes: readonly Compute[];
-  readonly weights: WeightStorage;
+  /** What GPUs multiply in: the case models compares all, the other cases take the first. null: left to the engine. */
+  readonly computes: readonly Compute[] | null;
+  readonly weights: WeightStorage | null;
   readonly json: string | null;
   readonly markdown: boolean;
 }
@@ -42,6 +43,8 @@ export const USAGE = `npm run bench -- [options]
   --batch-tokens LIST   batch budgets to compare in the case models
   --compute LIST        of ${COMPUTES.join(', ')}: what GPUs multiply in (default: auto); the case models compares them
   --weights HOW         ${STORAGES.join(', ')}: how GPUs keep the weights (default: auto)
+                        with neither, the case models compares every mode
+  --peer-rows N         rows of each peer's measurement, of the same (default: 64)
   --threads N           CPU threads
   --json FILE           also write everything as JSON, - for standard output instead of the tables
   --markdown            print tables as Markdown`;
@@ -61,8 +64,9 @@ export function readOptions(argv: readonly string[], hasGpu: boolean): BenchOpti
       device: { type: 'string' },
       'batch-tokens': { type: 'string' },
       threads: { type: 'string' },
-      compute: { type: 'string', default: 'auto' },
-      weights: { type: 'string', default: 'auto' },
+      'peer-rows': { type: 'string', default: '64' },
+      compute: { type: 'string' },
+      weights: { type: 'string' },
       json: { type: 'string' },
     },
   });
@@ -78,8 +82,9 @@ export function readOptions(argv: readonly string[], hasGpu: boolean): BenchOpti
       ? listOf(values['batch-tokens']).map((text) => wholeNumber(text, '--batch-tokens'))
       : null,
     threads: values.threads === undefined ? availableParallelism() : wholeNumber(values.threads, '--threads'),
-    computes: listOf(values.compute).map((name) => oneOf(COMPUTES, name, '--compute')),
-    weights: oneOf(STORAGES, values.weights, '--weights'),
+    peerRows: wholeNumber(values['peer-rows'], '--peer-rows'),
+    computes: values.compute ? listOf(values.compute).map((name) => oneOf(COMPUTES, name, '--compute')) : null,
+    weights: values.weights ? oneOf(STORAGES, values.weights, '--weights') : null,
     json: values.json ?? null,
     markdown: values.markdown,
   };

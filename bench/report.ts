@@ -1,5 +1,7 @@
 /** What a case answers, and how it is printed. */
 
+import type { Figure } from './figures';
+
 export type Cell = string | number;
 
 export interface Table {
@@ -12,18 +14,18 @@ export interface CaseReport {
   readonly tables: readonly Table[];
   /** What was not measured, and why. */
   readonly skipped: readonly string[];
+  readonly figures: readonly Figure[];
 }
 
-export const EMPTY_REPORT: CaseReport = { tables: [], skipped: [] };
-
 export function skippedReport(...skipped: readonly string[]): CaseReport {
-  return { tables: [], skipped };
+  return { tables: [], skipped, figures: [] };
 }
 
 export function joinReports(reports: readonly CaseReport[]): CaseReport {
   return {
     tables: mergedTables(reports.flatMap(({ tables }) => tables)),
     skipped: reports.flatMap(({ skipped }) => skipped),
+    figures: reports.flatMap(({ figures }) => figures),
   };
 }
 

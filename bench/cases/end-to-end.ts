@@ -45,7 +45,11 @@ export async function benchEndToEnd(options: BenchOptions): Promise<CaseReport> 
       ['time lost to anything but the devices', percent(1 - busy / (wall * outcome.devices.length))],
       ['opening s (digests, tokenizers, weights)', loadSeconds],
     ];
-    return { tables: [{ title: 'end to end: CSV to CSV', columns: ['measure', 'value'], rows }], skipped: [] };
+    return {
+      tables: [{ title: 'end to end: CSV to CSV', columns: ['measure', 'value'], rows }],
+      skipped: [],
+      figures: [],
+    };
   } finally {
     for (const file of [input, output]) rmSync(file, { force: true });
   }

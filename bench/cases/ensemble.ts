@@ -7,7 +7,7 @@ import type { NativeEngine } from '../../lib/native/contract';
 import { threadsPerEngine } from '../../lib/model/open-ensemble';
 import type { PlacedModel } from '../../lib/model/place-ensemble';
 import { randomRows, rowLengths, sumOf } from '../lengths';
-import { limitsOf, openBenchEngine, placeForBench } from '../models';
+import { limitsOf, modeOf, openBenchEngine, placeForBench } from '../models';
 import type { BenchOptions } from '../options';
 import { percent, type CaseReport, type Table } from '../report';
 
@@ -35,7 +35,7 @@ export async function benchEnsemble(options: BenchOptions): Promise<CaseReport> 
     await runAll(dispatcher, rows);
     const wall = performance.now() - started;
     await dispatcher.close();
-    return { tables: [table({ models, rows, busy, started, wall })], skipped: [] };
+    return { tables: [table({ models, rows, busy, started, wall })], skipped: [], figures: [] };
   } finally {
     await Promise.all(seats.map(({ engine }) => engine.close()));
   }
@@ -43,8 +43,6 @@ export async function benchEnsemble(options: BenchOptions): Promise<CaseReport> 
 
 async function openSeats(models: readonly PlacedModel[], options: BenchOptions): Promise<readonly Seat[]> {
   const seats: Seat[] = [];
-  const { weights } = options;
-  const compute = options.computes[0] ?? 'auto';
   const threads = threadsPerEngine(
     options.threads,
     models.map(({ devices }) => devices),
@@ -52,7 +50,7 @@ async function openSeats(models: readonly PlacedModel[], options: BenchOptions):
   for (const [model, placed] of models.entries()) {
     for (const device of placed.devices) {
       const limits = limitsOf(placed, device);
-      const engine = await openBenchEngine(placed.spec, { device, threads, limits, compute, weights });
+      const engine = await openBenchEngine(placed.spec, { device, threads, limits, ...modeOf(options) });
       seats.push({ device, model, limits, engine });
     }
   }

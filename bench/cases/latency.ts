@@ -25,7 +25,7 @@ export async function benchLatency(options: BenchOptions): Promise<CaseReport> {
     ]);
   }
   const columns = ['callers', 'calls', 'p50 ms', 'p95 ms', 'p99 ms', 'calls/s'];
-  return { tables: [{ title: 'latency of scorePair', columns, rows }], skipped: [] };
+  return { tables: [{ title: 'latency of scorePair', columns, rows }], skipped: [], figures: [] };
 }
 
 /** Each caller waits for its answer before it asks again. */

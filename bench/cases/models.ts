@@ -1,15 +1,15 @@
-/** Case models: one model on one device, warm, by batch budget. */
+/** Case models: one model on one device, warm, in each mode of the device; and at one fixed shape, for the peers. */
 
 import { packBatch } from '../../lib/batches/pack';
 import { planBatches, type Batch } from '../../lib/batches/plan';
 import { readBaseFacts, flopsPerToken } from '../../lib/model/base-facts';
-import { engineLimits } from '../../lib/model/limits';
-import type { Compute } from '../../lib/compute';
-import type { NativeEngine } from '../../lib/native/contract';
 import type { PlacedModel } from '../../lib/model/place-ensemble';
+import type { NativeEngine } from '../../lib/native/contract';
 import { ceilingFor, type Ceiling } from '../ceiling';
-import { randomRows, rowLengths, sumOf } from '../lengths';
-import { budgetsOf, openBenchEngine } from '../models';
+import type { Figure } from '../figures';
+import { FIXED_SHAPE, fixedLengths, randomRows, rowLengths, sumOf } from '../lengths';
+import { modesOf, type Mode } from '../modes';
+import { openBenchEngine } from '../models';
 import type { BenchOptions } from '../options';
 import { percent, type CaseReport, type Cell } from '../report';
 
@@ -20,91 +20,133 @@ export interface ModelsJob {
   readonly ceilings: readonly Ceiling[];
 }
 
+/** One mode, measured. */
 interface Measured {
+  readonly mode: Mode;
+  /** What the engine says that it computes in. */
+  readonly used: string;
+  readonly rows: number;
   readonly seconds: number;
   readonly tokens: number;
   readonly paddedTokens: number;
+  readonly loadSeconds: number;
+  readonly firstSeconds: number;
+  readonly weightBytes: number;
+  /** Tokens a second at the fixed shape; undefined where it was not asked for. */
+  readonly fixedSpeed: number | undefined;
 }
 
 const COLUMNS = [
   ...['model', 'device', 'batch tokens', 'tokens/s', 'computes in', 'rows/s', 'padding', 'TFLOP/s'],
-  ...['of the ceiling, 16-bit or fp8', 'load s'],
+  ...['of the ceiling, 16-bit or fp8', 'weights GiB', 'load s', 'first batch s'],
 ];
+const FIXED_BATCHES = 8;
 
 export async function benchModel(job: ModelsJob): Promise<CaseReport> {
-  const { placed, device, options } = job;
-  const rows: (readonly Cell[])[] = [];
+  const { placed, device } = job;
+  const all: Measured[] = [];
   const skipped: string[] = [];
-  const settings = (device === 'cpu' ? (['auto'] as const) : options.computes).flatMap((compute) =>
-    budgetsOf(placed, device, options.batchTokens).map((budget) => ({ compute, budget })),
-  );
-  for (const setting of settings) {
+  for (const mode of modesOf(placed, device, job.options)) {
+    if (all.some(({ mode: { weights }, used }) => used === mode.compute && weights === mode.weights)) continue;
     try {
-      rows.push(await measureSetting(job, setting));
+      all.push(await measureMode(job, mode, all.length === 0 && device !== 'cpu'));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      const what = `${placed.spec.name} on ${device} with batches of ${setting.budget} tokens, compute ${setting.compute}`;
-      skipped.push(`models: ${what}: ${reason}`);
+      const how = `batches of ${mode.limits.maxBatchTokens} tokens, compute ${mode.compute}, weights ${mode.weights}`;
+      skipped.push(`models: ${placed.spec.name} on ${device} with ${how}: ${reason}`);
     }
   }
-  return { tables: [{ title: 'models: one model on one device', columns: COLUMNS, rows }], skipped };
+  const flops = flopsPerToken(await readBaseFacts(placed.spec.base));
+  const rows = all.map((measured) => tableRow(job, measured, flops));
+  const figures = all.flatMap((measured, i) => figuresOf(job, measured, i === 0));
+  return { tables: [{ title: 'models: one model on one device', columns: COLUMNS, rows }], skipped, figures };
 }
 
-interface Setting {
-  readonly compute: Compute;
-  readonly budget: number;
-}
-
-async function measureSetting(job: ModelsJob, { compute, budget }: Setting): Promise<readonly Cell[]> {
-  const { device, options, ceilings } = job;
-  const { spec } = job.placed;
-  const { threads, weights } = options;
-  const limits = engineLimits(spec, device, budget);
+async function measureMode(
+  { placed, device, options }: ModelsJob,
+  mode: Mode,
+  atFixedShape: boolean,
+): Promise<Measured> {
+  const { spec } = placed;
   const started = performance.now();
-  const engine = await openBenchEngine(spec, { device, threads, limits, compute, weights });
+  const engine = await openBenchEngine(spec, { device, threads: options.threads, ...mode });
   const loadSeconds = (performance.now() - started) / 1000;
   try {
+    const { compute: used, vocabularySize, weightBytes } = engine.info();
     const lengths = rowLengths(options.rows, spec.maxLength);
-    const rows = randomRows(lengths, engine.info().vocabularySize);
-    const batches = planBatches(lengths, limits);
-    await warmUp(engine, rows, batches);
-    const { seconds, tokens, paddedTokens } = await measure(engine, rows, batches);
-    const facts = await readBaseFacts(spec.base);
-    const speed = tokens / seconds;
-    const used = engine.info().compute;
-    const type = used === 'fp8' ? 'fp8' : '16-bit';
-    const share = ceilingFor(ceilings, { architecture: spec.architecture, type, device, tokens: budget });
-    return [
-      spec.name,
-      device,
-      budget,
-      speed,
-      used,
-      rows.length / seconds,
-      percent(paddedTokens / tokens - 1),
-      (speed * flopsPerToken(facts)) / 1e12,
-      percent(share === undefined ? undefined : speed / share),
-      loadSeconds,
-    ];
+    const rows = randomRows(lengths, vocabularySize);
+    const batches = planBatches(lengths, mode.limits);
+    const firstSeconds = await warmUp(engine, rows, batches);
+    const measured = await measure(engine, rows, batches);
+    const fixedSpeed = atFixedShape ? await measureFixedShape(engine, vocabularySize) : undefined;
+    return { mode, used, rows: rows.length, ...measured, loadSeconds, firstSeconds, weightBytes, fixedSpeed };
   } finally {
     await engine.close();
   }
 }
 
-/** The largest batch, the widest one and a small one: buffers are then as large as they get. */
-async function warmUp(engine: NativeEngine, rows: readonly Int32Array[], batches: readonly Batch[]): Promise<void> {
+function tableRow({ placed, device, ceilings }: ModelsJob, measured: Measured, flops: number): readonly Cell[] {
+  const { mode, used, tokens, seconds } = measured;
+  const { architecture, name } = placed.spec;
+  const speed = tokens / seconds;
+  const type = used === 'fp8' ? 'fp8' : '16-bit';
+  const most = ceilingFor(ceilings, { architecture, type, device });
+  return [
+    name,
+    device,
+    mode.limits.maxBatchTokens,
+    speed,
+    used,
+    measured.rows / seconds,
+    percent(measured.paddedTokens / tokens - 1),
+    (speed * flops) / 1e12,
+    percent(most === undefined ? undefined : speed / most),
+    (measured.weightBytes / 2 ** 30).toFixed(1),
+    measured.loadSeconds,
+    measured.firstSeconds,
+  ];
+}
+
+/** The first mode is what a user gets who sets nothing. */
+function figuresOf({ placed, device }: ModelsJob, measured: Measured, isUsual: boolean): readonly Figure[] {
+  const { used, fixedSpeed, loadSeconds, firstSeconds } = measured;
+  const figure = (name: Figure['name'], value: number, how: string): Figure => {
+    return { name, model: placed.spec.name, device, value, how };
+  };
+  const speed = measured.tokens / measured.seconds;
+  const figures: Figure[] = [];
+  if (isUsual) figures.push(figure('usual', speed, used));
+  if (used.endsWith('streamed')) figures.push(figure('streamed', speed, used));
+  if (used === 'fp8') figures.push(figure('fp8', speed, used));
+  if (fixedSpeed !== undefined) figures.push(figure('fixed shape', fixedSpeed, used));
+  if (isUsual) {
+    const how = `${loadSeconds.toFixed(1)} + ${firstSeconds.toFixed(1)}`;
+    figures.push(figure('open and first batch', loadSeconds + firstSeconds, how));
+  }
+  return figures;
+}
+
+/**
+ * The largest batch, the widest one and a small one: buffers are then as large as they get, and algorithms are chosen.
+ * Answers the seconds of the first.
+ */
+async function warmUp(engine: NativeEngine, rows: readonly Int32Array[], batches: readonly Batch[]): Promise<number> {
   const most = (key: (batch: Batch) => number): Batch | undefined => [...batches].sort((a, b) => key(b) - key(a)).at(0);
   const chosen = [most((batch) => batch.paddedTokens), most((batch) => batch.rows.length), batches.at(-1)];
+  const seconds: number[] = [];
   for (const batch of chosen) {
+    const started = performance.now();
     if (batch !== undefined) await scoreBatch(engine, rows, batch);
+    seconds.push((performance.now() - started) / 1000);
   }
+  return seconds[0] ?? NaN;
 }
 
 async function measure(
   engine: NativeEngine,
   rows: readonly Int32Array[],
   batches: readonly Batch[],
-): Promise<Measured> {
+): Promise<Pick<Measured, 'seconds' | 'tokens' | 'paddedTokens'>> {
   const started = performance.now();
   for (const batch of batches) await scoreBatch(engine, rows, batch);
   return {
@@ -112,6 +154,20 @@ async function measure(
     tokens: sumOf(batches.map(({ tokens }) => tokens)),
     paddedTokens: sumOf(batches.map(({ paddedTokens }) => paddedTokens)),
   };
+}
+
+/** Median of full batches without any padding, as torch.compile gets them. */
+async function measureFixedShape(engine: NativeEngine, vocabulary: number): Promise<number> {
+  const lengths = fixedLengths();
+  const { tokens, offsets } = packBatch(randomRows(lengths, vocabulary));
+  const seconds: number[] = [];
+  for (let i = 0; i < FIXED_BATCHES; i += 1) {
+    const started = performance.now();
+    await engine.score(tokens, offsets);
+    seconds.push((performance.now() - started) / 1000);
+  }
+  const median = [...seconds].sort((a, b) => a - b)[Math.floor(FIXED_BATCHES / 2)] ?? NaN;
+  return (FIXED_SHAPE.rows * FIXED_SHAPE.length) / median;
 }
 
 function scoreBatch(engine: NativeEngine, rows: readonly Int32Array[], batch: Batch): Promise<Float32Array> {

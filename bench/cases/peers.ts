@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBaseFacts } from '../../lib/model/base-facts';
 import type { ModelSpec } from '../../lib/model/spec';
+import { bestFigure, type Figure, type FigureName } from '../figures';
 import { runForJson, type Printed } from '../json-lines';
 import { randomRows, rowLengths } from '../lengths';
 import type { BenchOptions } from '../options';
@@ -15,8 +16,8 @@ export interface PeersJob {
   readonly spec: ModelSpec;
   readonly device: string;
   readonly options: BenchOptions;
-  /** Our tokens a second of this model on this device, from the case models; null where it was not run. */
-  readonly ours: number | null;
+  /** Of the case models: our own speed of this model on this device. */
+  readonly figures: readonly Figure[];
 }
 
 interface Peer {
@@ -26,29 +27,56 @@ interface Peer {
 }
 
 const LIMIT_SECONDS = 150;
-const MOST_ROWS = 128;
+const TITLE = 'peers on the same rows, each alone, in this order, after our own cases';
 const COLUMNS = ['model', 'device', 'peer', 'mode', 'tokens/s', 'pairscore against it'];
 
 export async function benchPeers(job: PeersJob): Promise<CaseReport> {
-  const { spec, device, ours } = job;
+  const { spec, device } = job;
   const rows: (readonly Cell[])[] = [];
   const skipped: string[] = [];
+  const figures: Figure[] = [];
   for (const peer of await peersFor(job)) {
     const label = `peer ${peer.name} with ${spec.name} on ${device}`;
     if (typeof peer.run === 'string') {
       skipped.push(`${label}: ${peer.run}`);
       continue;
     }
+    const started = performance.now();
     const { lines, failure } = await peer.run();
+    process.stderr.write(`${label} took ${((performance.now() - started) / 1000).toFixed(0)} s\n`);
     if (failure !== undefined) skipped.push(`${label}: ${failure}`);
     for (const { peer: name, mode, tokensPerSecond, skipped: why } of lines) {
       if (typeof why === 'string') skipped.push(`${label}, ${String(mode)}: ${why}`);
       if (typeof tokensPerSecond !== 'number') continue;
-      const ratio = ours === null ? '-' : `${(ours / tokensPerSecond).toFixed(2)} x`;
-      rows.push([spec.name, device, String(name), String(mode), tokensPerSecond, ratio]);
+      const found = figuresOf(String(name), String(mode)).map((figure) => {
+        return { name: figure, model: spec.name, device, value: tokensPerSecond, how: String(mode) };
+      });
+      figures.push(...found);
+      rows.push([
+        spec.name,
+        device,
+        String(name),
+        String(mode),
+        tokensPerSecond,
+        ratio(job, String(name), tokensPerSecond),
+      ]);
     }
   }
-  return { tables: [{ title: 'peers on the same rows', columns: COLUMNS, rows }], skipped };
+  return { tables: [{ title: TITLE, columns: COLUMNS, rows }], skipped, figures };
+}
+
+/** What a peer's figure stands for in the table of targets. */
+export function figuresOf(peer: string, mode: string): readonly FigureName[] {
+  if (peer === 'torch.compile') return ['torch.compile'];
+  if (peer === 'transformers') return mode.includes('sdpa, merged') ? ['transformers'] : [];
+  if (peer !== 'llama.cpp') return [];
+  return mode === 'embedding, ubatch 512' ? ['llama.cpp', 'llama.cpp embedding'] : ['llama.cpp'];
+}
+
+function ratio({ spec, device, figures }: PeersJob, peer: string, speed: number): string {
+  const name = peer === 'torch.compile' ? 'fixed shape' : 'usual';
+  const ours = bestFigure(figures, { name, model: spec.name, device });
+  return ours === undefined ? '-' : `${(ours.value / speed).toFixed(2)} x`;
 }
 
 async function peersFor(job: PeersJob): Promise<readonly Peer[]> {
@@ -61,7 +89,7 @@ async function writeRows({ spec, options }: PeersJob): Promise<string> {
   const folder = join(options.cache, 'peers');
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${spec.name}.ids`);
-  const lengths = rowLengths(Math.min(options.rows, MOST_ROWS), spec.maxLength);
+  const lengths = rowLengths(Math.min(options.rows, options.peerRows), spec.maxLength);
   // Any id below the smallest vocabulary in use does: a peer may not know the GGUF.
   const lines = randomRows(lengths, await smallestVocabulary(spec)).map((ids) => ids.join(' '));
   writeFileSync(path, `${lines.join('\n')}\n`);

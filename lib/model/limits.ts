@@ -13,22 +13,18 @@ type SizedSpec = Pick<ModelSpec, 'name' | 'maxLength'>;
 
 /** A CPU gains nothing from larger batches; a GPU needs them to be busy, and takes smaller ones where memory is short. */
 const CPU_BATCH_TOKENS = 4096;
-const GPU_BATCH_TOKENS = [16384, 8192, 4096, 2048] as const;
+const GPU_BATCH_TOKENS = [33792, 8448, 4096, 2048] as const;
 const MAX_BATCH_SEQUENCES = 64;
 
 /** batchTokens: the user's on a CPU, on a GPU those that placing chose. */
 export function engineLimits(spec: SizedSpec, device: string, batchTokens: number | null): EngineLimits {
   refuseSmall(spec, batchTokens);
   const wanted = batchTokens ?? Math.max(CPU_BATCH_TOKENS, spec.maxLength);
-  const maxBatchSequences = device === 'cpu' ? MAX_BATCH_SEQUENCES : gpuSequences(wanted);
+  const maxBatchSequences = device === 'cpu' ? MAX_BATCH_SEQUENCES : 512;
   // An engine prepares for as much as it is told, even where so many sequences cannot be so long.
   return { maxBatchTokens: Math.min(wanted, maxBatchSequences * spec.maxLength), maxBatchSequences };
 }
 
-/** libllama keeps whole steps of 256 keys and values a sequence: many short ones take memory that a small card lacks. */
-function gpuSequences(batchTokens: number): number {
-  return Math.max(8, Math.min(MAX_BATCH_SEQUENCES, Math.floor(batchTokens / 256)));
-}
 
 /** Batch sizes to try on a GPU, the largest first: the user's alone where there is one. */
 export function gpuBatchSizes(specs: readonly SizedSpec[], batchTokens: number | null): readonly number[] {

@@ -1,13 +1,20 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ceilingFor, type Ceiling } from '../../bench/ceiling';
 import { outcomeOf } from '../../bench/cases/ceiling';
 import { quantile } from '../../bench/cases/latency';
+import { figuresOf } from '../../bench/cases/peers';
+import type { Figure, FigureName } from '../../bench/figures';
 import { parseLines, runForJson } from '../../bench/json-lines';
 import { randomRows, rowLengths, sumOf } from '../../bench/lengths';
+import { modesOf } from '../../bench/modes';
 import { readOptions } from '../../bench/options';
-import { cellText, joinReports, reportText, skippedReport } from '../../bench/report';
+import { cellText, joinReports, reportText, skippedReport, type Cell } from '../../bench/report';
+import { targetsTable } from '../../bench/targets';
 import { csvOf, textRecords } from '../../bench/texts';
+import { readManifest } from '../../lib/model/manifest';
+import type { PlacedModel } from '../../lib/model/place-ensemble';
 
 const GEMMA_9B = {
   architecture: 'gemma2',
@@ -60,15 +67,14 @@ describe('ceilings', () => {
   const all = [
     ceiling('f16', 8192, 42),
     ceiling('bf16', 8192, 44),
-    ceiling('bf16', 32768, 43),
-    ceiling('fp8 row', 8192, 70),
+    ceiling('fp8 row', 8192, 90),
+    ceiling('fp8 tensor', 8192, 75),
   ];
-  const query = { device: 'cuda:0', architecture: 'gemma2', type: '16-bit', tokens: 9000 } as const;
+  const query = { device: 'cuda:0', architecture: 'gemma2', type: '16-bit' } as const;
 
-  test('the best 16-bit type at the nearest batch size is the one quoted', () => {
+  test('the fastest 16-bit type is the one quoted, and of fp8 the kind that the engine has', () => {
     assert.equal(ceilingFor(all, query), 44);
-    assert.equal(ceilingFor(all, { ...query, tokens: 40_000 }), 43);
-    assert.equal(ceilingFor(all, { ...query, type: 'fp8' }), 70);
+    assert.equal(ceilingFor(all, { ...query, type: 'fp8' }), 75);
   });
 
   test('none is quoted for another device or model', () => {
@@ -87,6 +93,10 @@ describe('ceilings', () => {
     );
     assert.equal(Math.round(ceilings[0]?.tokensPerSecond ?? 0), Math.round(8192 / (0.004 * 42)));
     assert.equal(report.tables[0]?.rows.length, 2);
+    assert.deepEqual(
+      report.figures.map(({ name, how }) => [name, how]),
+      [['ceiling 16-bit', 'bf16']],
+    );
   });
 
   test('a type that the chip lacks is skipped with its reason', () => {
@@ -105,8 +115,8 @@ describe('reports', () => {
 
   test('tables of one title and the same columns become one', () => {
     const joined = joinReports([
-      { tables: [table], skipped: [] },
-      { tables: [table], skipped: ['why'] },
+      { tables: [table], skipped: [], figures: [] },
+      { tables: [table], skipped: ['why'], figures: [] },
     ]);
     assert.equal(joined.tables.length, 1);
     assert.equal(joined.tables[0]?.rows.length, 2);
@@ -114,7 +124,7 @@ describe('reports', () => {
   });
 
   test('Markdown and plain text show every cell, and what was skipped', () => {
-    const report = { tables: [table], skipped: ['no GPU'] };
+    const report = { tables: [table], skipped: ['no GPU'], figures: [] };
     assert.equal(reportText(report, 'markdown'), '### t\n| a | b |\n| --- | --- |\n| x | 1 |\n\nskipped: no GPU\n');
     assert.match(reportText(report, 'plain'), /t\n {2}a {2}b\n {2}x {2}1\n/);
     assert.match(reportText(skippedReport('one', 'two'), 'plain'), /skipped: one\n\nskipped: two/);
@@ -128,6 +138,72 @@ describe('reports', () => {
     assert.equal(quantile([3, 1, 2], 0.5), 2);
     assert.equal(quantile([1], 0.99), 1);
     assert.ok(Number.isNaN(quantile([], 0.5)));
+  });
+});
+
+describe('targets', () => {
+  const figure = (name: FigureName, value: number): Figure => {
+    return { name, model: 'g', device: 'cuda:0', value, how: 'how' };
+  };
+  const subjects = [{ name: 'g', architecture: 'gemma2' }];
+  const resultsOf = (figures: readonly Figure[]): readonly (readonly Cell[])[] =>
+    targetsTable(figures, subjects, 'cuda:0').rows.map((row) => [row.at(-3) ?? '', row.at(-2) ?? '', row.at(-1) ?? '']);
+
+  test('shares and ratios stand beside what was asked, met or not', () => {
+    const figures = [
+      ...[figure('usual', 39_500), figure('ceiling 16-bit', 44_000), figure('transformers', 26_000)],
+      ...[figure('transformers', 24_000), figure('open and first batch', 3.25)],
+    ];
+    assert.deepEqual(resultsOf(figures), [
+      ['89.8 %', '90.0 %', 'no'],
+      ['1.52 x', '1.60 x', 'no'],
+      ['3.3', '10.0', 'yes'],
+    ]);
+    assert.deepEqual(resultsOf([figure('usual', 40_000), figure('llama.cpp', 9000)]), [['4.44 x', '4.00 x', 'yes']]);
+  });
+
+  test('without both figures of a row there is no row, and another device has none', () => {
+    assert.deepEqual(resultsOf([figure('usual', 1), figure('fp8', 1)]), []);
+    assert.deepEqual(targetsTable([figure('usual', 1), figure('transformers', 1)], subjects, 'cuda:1').rows, []);
+  });
+
+  test("peers' modes stand for what they measure", () => {
+    assert.deepEqual(figuresOf('transformers', 'bfloat16 sdpa, merged, batch 8'), ['transformers']);
+    assert.deepEqual(figuresOf('transformers', 'bfloat16 sdpa, PEFT LoRA, batch 8'), []);
+    assert.deepEqual(figuresOf('llama.cpp', 'embedding, ubatch 512'), ['llama.cpp', 'llama.cpp embedding']);
+    assert.deepEqual(figuresOf('llama.cpp', 'streams, ubatch 5632'), ['llama.cpp']);
+  });
+});
+
+describe('modes', () => {
+  async function placedDemo(): Promise<PlacedModel> {
+    const spec = await readManifest(join(__dirname, '..', '..', 'models', 'demo', 'gemma'));
+    return { spec, weight: 1, devices: ['cuda:0'], gpuBatchTokens: 33_792, gpuMemory: null };
+  }
+
+  test('a GPU is measured in every mode, what a user gets first; told one, in that alone', async () => {
+    const placed = await placedDemo();
+    const all = modesOf(placed, 'cuda:0', readOptions([], true));
+    assert.deepEqual(
+      all.map(({ compute, weights }) => `${compute} ${weights}`),
+      [...['auto auto', 'bf16 auto', 'f16 auto', 'auto streamed', 'fp8 auto']],
+    );
+    assert.ok(all.every(({ limits }) => limits.maxBatchTokens === 33_792));
+    const told = modesOf(placed, 'cuda:0', readOptions(['--compute', 'fp8', '--batch-tokens', '4096,8192'], true));
+    assert.deepEqual(
+      told.map(({ compute, limits }) => [compute, limits.maxBatchTokens]),
+      [
+        ['fp8', 4096],
+        ['fp8', 8192],
+      ],
+    );
+  });
+
+  test('a CPU has one mode, whatever GPUs are told', async () => {
+    const placed = await placedDemo();
+    const [mode, ...others] = modesOf(placed, 'cpu', readOptions(['--compute', 'bf16'], false));
+    assert.equal(mode?.compute, 'auto');
+    assert.deepEqual(others, []);
   });
 });
 

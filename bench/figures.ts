@@ -1,0 +1,36 @@
+/** Numbers that stand beside the tables of a case, for what is made of several cases: shares and ratios. */
+
+export const FIGURES = [
+  'ceiling 16-bit',
+  'ceiling fp8',
+  'usual',
+  'streamed',
+  'fp8',
+  'fixed shape',
+  'open and first batch',
+  'transformers',
+  'torch.compile',
+  'llama.cpp',
+  'llama.cpp embedding',
+] as const;
+
+export type FigureName = (typeof FIGURES)[number];
+
+export interface Figure {
+  readonly name: FigureName;
+  readonly model: string;
+  readonly device: string;
+  /** Tokens a second; seconds of 'open and first batch'. */
+  readonly value: number;
+  /** What was measured, in a few words. */
+  readonly how: string;
+}
+
+/** The largest of several of one name; undefined where nothing was measured. */
+export function bestFigure(
+  figures: readonly Figure[],
+  { name, model, device }: Pick<Figure, 'name' | 'model' | 'device'>,
+): Figure | undefined {
+  const own = figures.filter((one) => one.name === name && one.model === model && one.device === device);
+  return own.reduce<Figure | undefined>((best, one) => (best && best.value >= one.value ? best : one), undefined);
+}
