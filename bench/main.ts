@@ -33,7 +33,7 @@ async function main(argv: readonly string[]): Promise<void> {
   tell(`${headerText(header)}\n`);
   const bench = {
     options,
-    models: await placeForBench(ensemble, options.devices),
+    models: await placeForBench(options),
     devices: options.devices ?? usualDevices(),
   };
   const show = (report: CaseReport): boolean =>

@@ -4,7 +4,7 @@ import type { Compute, WeightStorage } from '../lib/compute';
 import type { NativeEngine } from '../lib/native/contract';
 import { buildInfo, openEngine } from '../lib/native/engine';
 import { readEnsemble } from '../lib/model/ensemble';
-import { engineLimits, type EngineLimits } from '../lib/model/limits';
+import { engineKind, engineLimits, type EngineLimits } from '../lib/model/limits';
 import { placeEnsemble, type PlacedModel } from '../lib/model/place-ensemble';
 import type { ModelSpec } from '../lib/model/spec';
 import type { ScorerOptions } from '../lib/settings';
@@ -41,17 +41,15 @@ export function scorerOptions(options: BenchOptions): ScorerOptions {
 }
 
 /** Where the scorer would put the models, or on the devices given, all of them on each. */
-export async function placeForBench(
-  ensemble: string,
-  devices: readonly string[] | null,
-): Promise<readonly PlacedModel[]> {
+export async function placeForBench(options: BenchOptions): Promise<readonly PlacedModel[]> {
+  const { ensemble, devices } = options;
   const { models } = await readEnsemble(ensemble);
   const asked = models.map((model) => (devices === null ? model : { ...model, devices }));
-  return placeEnsemble(asked, buildInfo().devices, null);
+  return placeEnsemble(asked, buildInfo().devices, { batchTokens: null, ...modeOf(options) });
 }
 
-export function limitsOf({ spec, gpuBatchTokens }: PlacedModel, device: string): EngineLimits {
-  return engineLimits(spec, device, device === 'cpu' ? null : gpuBatchTokens);
+export function limitsOf({ spec, gpuBatchTokens }: PlacedModel, device: string, compute: Compute): EngineLimits {
+  return engineLimits(spec, engineKind(device, compute), device === 'cpu' ? null : gpuBatchTokens);
 }
 
 /** Every GPU of the machine; without one the CPU. */

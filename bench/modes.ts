@@ -1,6 +1,6 @@
 /** Which modes of a device the case models compares. */
 
-import { engineLimits, type EngineLimits } from '../lib/model/limits';
+import { engineKind, engineLimits, type EngineLimits } from '../lib/model/limits';
 import type { PlacedModel } from '../lib/model/place-ensemble';
 import type { Compute, WeightStorage } from '../lib/compute';
 import { limitsOf } from './models';
@@ -24,8 +24,9 @@ const GPU_KINDS: readonly Kind[] = [
 ];
 
 export function modesOf(placed: PlacedModel, device: string, options: BenchOptions): readonly Mode[] {
-  const budgets = budgetsOf(placed, device, options.batchTokens);
-  return kindsOf(device, options).flatMap((kind) => budgets.map((limits) => ({ ...kind, limits })));
+  return kindsOf(device, options).flatMap((kind) =>
+    budgetsOf(placed, device, { ...kind, asked: options.batchTokens }).map((limits) => ({ ...kind, limits })),
+  );
 }
 
 function kindsOf(device: string, { computes, weights }: BenchOptions): readonly Kind[] {
@@ -34,8 +35,12 @@ function kindsOf(device: string, { computes, weights }: BenchOptions): readonly 
   return (computes ?? (['auto'] as const)).map((compute) => ({ compute, weights: weights ?? 'auto' }));
 }
 
-function budgetsOf(placed: PlacedModel, device: string, asked: readonly number[] | null): readonly EngineLimits[] {
-  if (asked === null) return [limitsOf(placed, device)];
+function budgetsOf(
+  placed: PlacedModel,
+  device: string,
+  { compute, asked }: { readonly compute: Compute; readonly asked: readonly number[] | null },
+): readonly EngineLimits[] {
+  if (asked === null) return [limitsOf(placed, device, compute)];
   const { spec } = placed;
-  return asked.map((tokens) => engineLimits(spec, device, Math.max(tokens, spec.maxLength)));
+  return asked.map((tokens) => engineLimits(spec, engineKind(device, compute), Math.max(tokens, spec.maxLength)));
 }

@@ -22,7 +22,7 @@ interface Seat {
 type Busy = Map<string, { busy: number; last: number }>;
 
 export async function benchEnsemble(options: BenchOptions): Promise<CaseReport> {
-  const models = await placeForBench(options.ensemble, options.devices);
+  const models = await placeForBench(options);
   const seats = await openSeats(models, options);
   try {
     const busy: Busy = new Map();
@@ -49,8 +49,12 @@ async function openSeats(models: readonly PlacedModel[], options: BenchOptions):
   );
   for (const [model, placed] of models.entries()) {
     for (const device of placed.devices) {
-      const limits = limitsOf(placed, device);
-      const engine = await openBenchEngine(placed.spec, { device, threads, limits, ...modeOf(options) });
+      const { compute, weights } = modeOf(options);
+      const limits = limitsOf(placed, device, compute);
+      const engine = await openBenchEngine(placed.spec, {
+        ...{ device, threads, limits, compute },
+        weights: device === 'cpu' ? weights : placed.gpuWeights,
+      });
       seats.push({ device, model, limits, engine });
     }
   }

@@ -2,7 +2,7 @@
 
 import type { GgufEntry } from '../../lib/import/gguf-values';
 import { float32, uint32 } from '../../lib/import/gguf-values';
-import type { GgmlType } from '../../lib/import/gguf-types';
+import type { GgmlType } from '../../lib/model/gguf-types';
 
 export interface Dimensions {
   readonly name: string;

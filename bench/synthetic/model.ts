@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { openGguf } from '../../lib/import/gguf-read';
+import { openGguf } from '../../lib/model/gguf-file';
 import { float32, text, uint32, type GgufEntry } from '../../lib/import/gguf-values';
 import { wholeTensor, writeGguf, type OutputTensor } from '../../lib/import/gguf-write';
 import { writeVocabularyGguf } from '../../test/fixtures/vocabulary-gguf';

@@ -1,7 +1,7 @@
 /** Tensors of random blocks with scales that keep activations finite. Speed does not depend on the values. */
 
 import { randomFillSync } from 'node:crypto';
-import { blockLength, rowBytes, type GgmlType } from '../../lib/import/gguf-types';
+import { blockLength, rowBytes, type GgmlType } from '../../lib/model/gguf-types';
 import { tensorBytes, type OutputTensor } from '../../lib/import/gguf-write';
 import { randomFrom } from '../lengths';
 

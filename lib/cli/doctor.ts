@@ -87,7 +87,7 @@ async function placesOf(
   settings: Settings,
   devices: readonly DeviceInfo[],
 ): Promise<readonly Place[]> {
-  const placed = await placeEnsemble(overriddenModels(ensemble, settings), devices, settings.batchTokens);
+  const placed = await placeEnsemble(overriddenModels(ensemble, settings), devices, settings);
   return placed.map(({ spec, ...place }) => ({ name: spec.name, ...place }));
 }
 

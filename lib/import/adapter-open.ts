@@ -3,7 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PairscoreError } from '../errors';
 import { type AdapterConfig, parseAdapterConfig } from './adapter-config';
-import { fileError } from './byte-file';
+import { fileError } from '../model/byte-file';
 import { readObject } from './json';
 import { openSafetensors } from './safetensors';
 import type { TensorStore } from './tensor';

@@ -6,7 +6,7 @@ import { type BaseKey, expectedTensors, parseBaseKey } from './base-names';
 import { type BaseShape, permutedHeads } from './base-shape';
 import { dequantisedStore, usesBitsAndBytes } from './bitsandbytes';
 import { type OutputTensor, tensorBytes, wholeTensor, writeGguf } from './gguf-write';
-import type { GgmlType } from './gguf-types';
+import type { GgmlType } from '../model/gguf-types';
 import { type GgufEntry, text, uint32 } from './gguf-values';
 import { readBaseHead } from './head';
 import { type HfConfig, readHfConfig } from './hf-config';

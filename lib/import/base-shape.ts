@@ -1,6 +1,6 @@
 import { PairscoreError } from '../errors';
-import { fileError } from './byte-file';
-import { type GgufFile, readNumber, readText, readTexts } from './gguf-read';
+import { fileError } from '../model/byte-file';
+import { type GgufFile, readNumber, readText, readTexts } from '../model/gguf-file';
 
 /** What an adapter and a head must fit. */
 export interface BaseShape {

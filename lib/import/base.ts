@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises';
 import type { BaseShape } from './base-shape';
 import { openBaseFolder } from './base-folder';
 import { openBaseGguf } from './base-gguf';
-import { fileError } from './byte-file';
+import { fileError } from '../model/byte-file';
 import type { LoraPair } from './adapter';
 import type { OnBytes } from './gguf-write';
 import type { ReadHead } from './head';

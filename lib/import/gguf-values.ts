@@ -1,4 +1,4 @@
-import { VALUE_TYPES, type ValueType } from './gguf-types';
+import { VALUE_TYPES, type ValueType } from '../model/gguf-types';
 
 /** A metadata value to be written. `raw` is one copied from another file: type id and payload as they stood there. */
 export type GgufValue =

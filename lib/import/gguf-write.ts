@@ -9,7 +9,7 @@ import {
   type GgmlType,
   ggmlTypeId,
   rowBytes,
-} from './gguf-types';
+} from '../model/gguf-types';
 import { encodeString, encodeValue, type GgufEntry } from './gguf-values';
 import { elementCount } from './tensor';
 

@@ -1,5 +1,5 @@
 import { readFile, stat } from 'node:fs/promises';
-import { fileError } from './byte-file';
+import { fileError } from '../model/byte-file';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 

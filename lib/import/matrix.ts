@@ -1,5 +1,5 @@
 import { convertRows, type Factors } from '../native/engine';
-import { type GgmlType, rowBytes } from './gguf-types';
+import { type GgmlType, rowBytes } from '../model/gguf-types';
 import type { OutputTensor } from './gguf-write';
 import { permuteRows } from './permute';
 

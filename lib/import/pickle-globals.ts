@@ -1,4 +1,4 @@
-import { fileError } from './byte-file';
+import { fileError } from '../model/byte-file';
 import { isCount } from './json';
 import {
   PickleDict,

@@ -1,4 +1,4 @@
-import { fileError } from './byte-file';
+import { fileError } from '../model/byte-file';
 import { callGlobal, isAllowed, loadPersistent } from './pickle-globals';
 import { PickleDict, PickleGlobal, PickleList, PickleMark, PickleTuple, type PickleValue } from './pickle-values';
 

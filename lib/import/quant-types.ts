@@ -1,6 +1,6 @@
 import { PairscoreError } from '../errors';
 import type { BaseShape } from './base-shape';
-import { blockLength, type GgmlType } from './gguf-types';
+import { blockLength, type GgmlType } from '../model/gguf-types';
 
 /** A mixture by llama.cpp's name: its number in general.file_type, and the type that most tensors get. */
 const MIXTURES = {

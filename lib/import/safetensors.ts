@@ -1,4 +1,4 @@
-import { type ByteFile, fileError, openByteFile } from './byte-file';
+import { type ByteFile, fileError, openByteFile } from '../model/byte-file';
 import { isCount, isObject, parseObject } from './json';
 import { dtypeSize, elementCount, isDType, type SourceTensor, type TensorStore } from './tensor';
 

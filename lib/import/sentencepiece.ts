@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { fileError } from './byte-file';
+import { fileError } from '../model/byte-file';
 
 /** A piece of a SentencePiece model. */
 export interface Piece {

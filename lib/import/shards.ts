@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { fileError } from './byte-file';
+import { fileError } from '../model/byte-file';
 import { isObject, readObject } from './json';
 import { openSafetensors } from './safetensors';
 import type { SourceTensor, TensorStore } from './tensor';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { PairscoreError } from '../errors';
 import { surroundingTokens } from '../tokens/post-processor';
-import { fileError } from './byte-file';
+import { fileError } from '../model/byte-file';
 import { isCount, isObject, type JsonObject, readObject, readObjectIfPresent } from './json';
 
 export interface AddedToken {

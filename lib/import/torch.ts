@@ -1,4 +1,4 @@
-import { type ByteFile, fileError, openByteFile } from './byte-file';
+import { type ByteFile, fileError, openByteFile } from '../model/byte-file';
 import { readPickle } from './pickle';
 import { storageDType } from './pickle-globals';
 import { PickleDict, PickleTensor, type PickleValue } from './pickle-values';

@@ -1,4 +1,4 @@
-import { type ByteFile, fileError } from './byte-file';
+import { type ByteFile, fileError } from '../model/byte-file';
 
 /** One stored (never compressed) member of a zip archive. */
 export interface ZipEntry {

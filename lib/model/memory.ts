@@ -10,7 +10,7 @@ export interface LargestBatch {
 
 export interface MemoryEstimate {
   readonly weights: number;
-  /** Keys and values of the largest batch. */
+  /** Keys and values of the largest batch: libllama's. */
   readonly cache: number;
   /** Activations of the largest batch, and what the library takes for itself. */
   readonly scratch: number;
@@ -32,24 +32,24 @@ const F32 = 4;
 const LIBRARY_BYTES = 320 * 2 ** 20;
 
 /** llama.cpp's graph for one ubatch of the whole batch, activations in f32. */
-export function estimateMemory(files: ModelFiles, batch: LargestBatch): MemoryEstimate {
+export function estimateLlamaMemory(files: ModelFiles, batch: LargestBatch): MemoryEstimate {
   const { base, adapterBytes } = files;
   const weights = base.fileBytes + adapterBytes;
   const kvWidth = base.kvHeads * base.headDim;
   const cache = cacheTokens(files.maxLength, batch) * base.layers * 2 * kvWidth * F16;
   const attention = 2 * (base.heads * base.headDim + 2 * kvWidth);
   const width = 3 * base.hidden + Math.max(attention, 3 * base.feedForward);
-  const maskRow = roundUp(Math.min(files.maxLength, batch.maxBatchTokens)) * (F16 + F32);
+  const maskRow = roundUp(Math.min(files.maxLength, batch.maxBatchTokens), CELL_STEP) * (F16 + F32);
   const scratch = LIBRARY_BYTES + batch.maxBatchTokens * (width * F32 + maskRow);
   return { weights, cache, scratch, total: weights + cache + scratch };
 }
 
 /** Each sequence has a stream of its own, rounded up: the worst batch is of many sequences just above a step. */
 function cacheTokens(maxLength: number, { maxBatchTokens, maxBatchSequences }: LargestBatch): number {
-  const longest = roundUp(Math.min(maxLength, maxBatchTokens));
+  const longest = roundUp(Math.min(maxLength, maxBatchTokens), CELL_STEP);
   return Math.min(maxBatchSequences * longest, Math.max(longest, maxBatchTokens + maxBatchSequences * (CELL_STEP - 1)));
 }
 
-function roundUp(tokens: number): number {
-  return Math.ceil(tokens / CELL_STEP) * CELL_STEP;
+export function roundUp(count: number, step: number): number {
+  return Math.ceil(count / step) * step;
 }

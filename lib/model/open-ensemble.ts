@@ -28,7 +28,7 @@ export async function openEnsemble(
   machine: readonly DeviceInfo[],
   options: OpenEnsembleOptions,
 ): Promise<readonly Member[]> {
-  const models = await placeEnsemble(overriddenModels(ensemble, options), machine, options.batchTokens);
+  const models = await placeEnsemble(overriddenModels(ensemble, options), machine, options);
   if (ensemble.leftOut.length > 0) options.onStage(`leaving out ${ensemble.leftOut.join(', ')}: of weight 0`);
   options.onStage(`verifying ${models.map(({ spec }) => spec.name).join(', ')}`);
   await Promise.all(models.map(({ spec }) => verifyFiles(spec)));

@@ -5,7 +5,7 @@ import { PairscoreError } from '../errors';
 import type { EngineInfo, NativeEngine } from '../native/contract';
 import { openEngine } from '../native/engine';
 import { openRowTokenizer, type RowTokenizer } from '../tokens/row-tokenizer';
-import { engineLimits, type EngineLimits } from './limits';
+import { engineKind, engineLimits, type EngineLimits } from './limits';
 import type { ModelSpec } from './spec';
 
 export interface OpenModelOptions {
@@ -19,6 +19,8 @@ export interface OpenModelOptions {
   readonly batchTokens: number | null;
   /** Largest batch on a GPU, where placing chose it. */
   readonly gpuBatchTokens: number;
+  /** How a GPU keeps the weights, where placing chose it. */
+  readonly gpuWeights: WeightStorage;
   readonly spreadMaxLength: boolean;
   readonly tokenizer: 'native' | 'hf';
   readonly compute: Compute;
@@ -73,8 +75,10 @@ export async function closeAll(parts: readonly Closable[]): Promise<void> {
 }
 
 async function openOn(device: string, options: OpenModelOptions): Promise<OpenEngine> {
-  const { spec, engineThreads, batchTokens, gpuBatchTokens } = options;
-  const limits = engineLimits(spec, device, device === 'cpu' ? batchTokens : gpuBatchTokens);
+  const { spec, engineThreads, compute } = options;
+  const onCpu = device === 'cpu';
+  const batchTokens = onCpu ? options.batchTokens : options.gpuBatchTokens;
+  const limits = engineLimits(spec, engineKind(device, compute), batchTokens);
   const engine = await openEngine({
     basePath: spec.base,
     adapterPath: spec.adapter ?? '',
@@ -84,8 +88,8 @@ async function openOn(device: string, options: OpenModelOptions): Promise<OpenEn
     ...limits,
     maxSequenceTokens: spec.maxLength,
     attentionSoftCap: spec.attentionSoftCap,
-    compute: options.compute,
-    weights: options.weights,
+    compute,
+    weights: onCpu ? options.weights : options.gpuWeights,
   });
   return { device, engine, info: engine.info(), limits, threads: engineThreads };
 }

@@ -1,13 +1,22 @@
 /** Where the models of an ensemble go on this machine, from the headers of their files. Nothing is loaded. */
 
 import { stat } from 'node:fs/promises';
+import type { Compute, WeightStorage } from '../compute';
 import type { DeviceInfo } from '../native/contract';
 import { readBaseFacts } from './base-facts';
+import { CUDA_SPARE_BYTES, estimateCudaMemory } from './cuda-memory';
 import type { EnsembleModel } from './ensemble';
-import { engineLimits, gpuBatchSizes } from './limits';
-import { estimateMemory, type MemoryEstimate } from './memory';
-import { placeModels, type Wish } from './place';
+import { engineKind, engineLimits, gpuBatchSizes } from './limits';
+import { estimateLlamaMemory, type MemoryEstimate } from './memory';
+import { placeModels, type GpuUse, type Wish } from './place';
 import type { ModelSpec } from './spec';
+
+/** What the user sets of it. */
+export interface PlaceSettings {
+  readonly batchTokens: number | null;
+  readonly compute: Compute;
+  readonly weights: WeightStorage;
+}
 
 export interface PlacedModel {
   readonly spec: ModelSpec;
@@ -15,11 +24,13 @@ export interface PlacedModel {
   readonly devices: readonly string[];
   /** Largest batch on a GPU. */
   readonly gpuBatchTokens: number;
+  /** How its GPUs are to keep the weights: the room of a GPU is shared out here, once for all models. */
+  readonly gpuWeights: WeightStorage;
   /** On each of its GPUs; null where the machine has none. */
   readonly gpuMemory: MemoryEstimate | null;
 }
 
-type Estimate = (batchTokens: number) => MemoryEstimate;
+type Estimate = (use: GpuUse) => MemoryEstimate;
 
 const NOTHING: MemoryEstimate = { weights: 0, cache: 0, scratch: 0, total: 0 };
 
@@ -27,40 +38,48 @@ const NOTHING: MemoryEstimate = { weights: 0, cache: 0, scratch: 0, total: 0 };
 export async function placeEnsemble(
   models: readonly EnsembleModel[],
   machine: readonly DeviceInfo[],
-  batchTokens: number | null,
+  settings: PlaceSettings,
 ): Promise<readonly PlacedModel[]> {
   const hasGpu = machine.some(({ device }) => device !== 'cpu');
-  const estimates = await Promise.all(models.map(({ spec }) => (hasGpu ? estimateFor(spec) : unneeded())));
+  const kind = settings.compute === 'ggml' ? 'ggml' : 'cuda';
+  const estimates = hasGpu ? await Promise.all(models.map(({ spec }) => estimateFor(spec, settings.compute))) : [];
   const wishes = models.map(({ spec, devices }, i): Wish => {
-    const gpuBytes = (tokens: number): number => estimates[i]?.(tokens).total ?? 0;
-    return { name: spec.name, devices, maxLength: spec.maxLength, gpuBytes };
+    const gpuBytes = (use: GpuUse): number => estimates[i]?.(use).total ?? 0;
+    return { name: spec.name, devices, maxLength: spec.maxLength, storages: storagesOf(settings), gpuBytes };
   });
-  const sizes = gpuBatchSizes(
-    models.map(({ spec }) => spec),
-    batchTokens,
-  );
-  const { devices, gpuBatchTokens } = placeModels(wishes, machine, sizes);
-  return models.map(({ spec, weight }, i) => ({
-    spec,
-    weight,
-    devices: devices[i] ?? [],
-    gpuBatchTokens,
-    gpuMemory: hasGpu ? (estimates[i]?.(gpuBatchTokens) ?? null) : null,
-  }));
+  const specs = models.map(({ spec }) => spec);
+  const room = { machine, spareBytes: kind === 'cuda' ? CUDA_SPARE_BYTES : 0 };
+  const placement = placeModels(wishes, room, gpuBatchSizes(specs, kind, settings.batchTokens));
+  const { gpuBatchTokens } = placement;
+  return models.map(({ spec, weight }, i) => {
+    const gpuWeights = placement.gpuWeights[i] ?? settings.weights;
+    const gpuMemory = estimates[i]?.({ batchTokens: gpuBatchTokens, weights: gpuWeights }) ?? null;
+    return { spec, weight, devices: placement.devices[i] ?? [], gpuBatchTokens, gpuWeights, gpuMemory };
+  });
 }
 
-async function unneeded(): Promise<Estimate> {
-  return () => NOTHING;
+/** fp8 is resident; libllama has one way. */
+function storagesOf({ compute, weights }: PlaceSettings): readonly WeightStorage[] {
+  if (compute === 'ggml' || weights !== 'auto') return [weights];
+  return compute === 'fp8' ? ['resident'] : ['resident', 'streamed'];
 }
 
 /** A file that cannot be read weighs nothing here; verifying says what is wrong with it. */
-async function estimateFor(spec: ModelSpec): Promise<Estimate> {
+async function estimateFor(spec: ModelSpec, compute: Compute): Promise<Estimate> {
   try {
     const base = await readBaseFacts(spec.base);
     const adapterBytes = spec.adapter === null ? 0 : (await stat(spec.adapter)).size;
     const files = { base, adapterBytes, maxLength: spec.maxLength };
-    return (tokens) => estimateMemory(files, engineLimits(spec, 'cuda:0', tokens));
+    return ({ batchTokens, weights }) => {
+      const limits = engineLimits(spec, engineKind('cuda:0', compute), batchTokens);
+      if (compute === 'ggml') return estimateLlamaMemory(files, limits);
+      return estimateCudaMemory(files, limits, weights === 'resident' && compute === 'fp8' ? 'fp8' : storage(weights));
+    };
   } catch {
     return () => NOTHING;
   }
+}
+
+function storage(weights: WeightStorage): 'resident' | 'streamed' {
+  return weights === 'streamed' ? 'streamed' : 'resident';
 }

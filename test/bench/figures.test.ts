@@ -11,21 +11,14 @@ import { randomRows, rowLengths, sumOf } from '../../bench/lengths';
 import { modesOf } from '../../bench/modes';
 import { readOptions } from '../../bench/options';
 import { cellText, joinReports, reportText, skippedReport, type Cell } from '../../bench/report';
+import { GEMMA_9B } from '../../bench/synthetic/dimensions';
 import { targetsTable } from '../../bench/targets';
 import { csvOf, textRecords } from '../../bench/texts';
 import { readManifest } from '../../lib/model/manifest';
+import { factsOf } from '../fixtures/full-size';
 import type { PlacedModel } from '../../lib/model/place-ensemble';
 
-const GEMMA_9B = {
-  architecture: 'gemma2',
-  layers: 42,
-  hidden: 3584,
-  heads: 16,
-  kvHeads: 8,
-  headDim: 256,
-  feedForward: 14336,
-  fileBytes: 1,
-};
+const GEMMA = factsOf(GEMMA_9B);
 
 function ceiling(type: string, tokens: number, tokensPerSecond: number): Ceiling {
   return { device: 'cuda:0', architecture: 'gemma2', type, tokens, tokensPerSecond, teraflops: 1 };
@@ -89,7 +82,7 @@ describe('ceilings', () => {
     );
     const { ceilings, report } = outcomeOf(
       { lines, failure: undefined },
-      { name: 'g', device: 'cuda:0', facts: GEMMA_9B },
+      { name: 'g', device: 'cuda:0', facts: GEMMA },
     );
     assert.equal(Math.round(ceilings[0]?.tokensPerSecond ?? 0), Math.round(8192 / (0.004 * 42)));
     assert.equal(report.tables[0]?.rows.length, 2);
@@ -103,7 +96,7 @@ describe('ceilings', () => {
     const lines = [{ type: 'fp8 row', tokens: 8192, skipped: 'no algorithm' }];
     const { ceilings, report } = outcomeOf(
       { lines, failure: undefined },
-      { name: 'g', device: 'cuda:0', facts: GEMMA_9B },
+      { name: 'g', device: 'cuda:0', facts: GEMMA },
     );
     assert.deepEqual(ceilings, []);
     assert.match(report.skipped.join(), /fp8 row, 8192 tokens: no algorithm/);
@@ -178,7 +171,7 @@ describe('targets', () => {
 describe('modes', () => {
   async function placedDemo(): Promise<PlacedModel> {
     const spec = await readManifest(join(__dirname, '..', '..', 'models', 'demo', 'gemma'));
-    return { spec, weight: 1, devices: ['cuda:0'], gpuBatchTokens: 33_792, gpuMemory: null };
+    return { spec, weight: 1, devices: ['cuda:0'], gpuBatchTokens: 33_792, gpuWeights: 'resident', gpuMemory: null };
   }
 
   test('a GPU is measured in every mode, what a user gets first; told one, in that alone', async () => {

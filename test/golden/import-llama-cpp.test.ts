@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { openBase } from '../../lib/import/base';
 import { readAdapter } from '../../lib/import/adapter';
 import { writeAdapter } from '../../lib/import/adapter-write';
-import { type GgufFile, openGguf, readNumber, readText, readTexts } from '../../lib/import/gguf-read';
+import { type GgufFile, openGguf, readNumber, readText, readTexts } from '../../lib/model/gguf-file';
 import { fixture, inScratch, readGolden } from './import-cases';
 
 interface Converted {

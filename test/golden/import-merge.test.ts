@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { openGguf } from '../../lib/import/gguf-read';
+import { openGguf } from '../../lib/model/gguf-file';
 import { readManifest } from '../../lib/model/manifest';
 import { refused } from '../unit/import/scratch';
 import { assertScores, fixture, inScratch, optionsFor, readCases, runImport, tolerance } from './import-cases';

@@ -13,7 +13,7 @@ import { readAdapter } from '../../../lib/import/adapter';
 import { parseAdapterConfig } from '../../../lib/import/adapter-config';
 import { parseAdapterKey } from '../../../lib/import/adapter-key';
 import { dequantisedStore } from '../../../lib/import/bitsandbytes';
-import { openGguf } from '../../../lib/import/gguf-read';
+import { openGguf } from '../../../lib/model/gguf-file';
 import { readHfConfig } from '../../../lib/import/hf-config';
 import { isObject } from '../../../lib/import/json';
 import { readPickle } from '../../../lib/import/pickle';

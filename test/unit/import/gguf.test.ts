@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { openGguf, readNumber, readText, readTexts } from '../../../lib/import/gguf-read';
+import { openGguf, readNumber, readText, readTexts } from '../../../lib/model/gguf-file';
 import { float32, flag, type GgufEntry, text, uint32 } from '../../../lib/import/gguf-values';
 import { wholeTensor, writeGguf } from '../../../lib/import/gguf-write';
 import { write } from './archive';

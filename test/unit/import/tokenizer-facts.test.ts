@@ -9,7 +9,7 @@ import {
   type TokenizerFacts,
 } from '../../../lib/import/tokenizer-facts';
 import { readVocabulary } from '../../../lib/import/vocabulary';
-import { readTexts } from '../../../lib/import/gguf-read';
+import { readTexts } from '../../../lib/model/gguf-file';
 import { encodeValue } from '../../../lib/import/gguf-values';
 import { write } from './archive';
 import { refused, scratchFolder } from './scratch';

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Compute } from '../../../lib/compute';
 import { readEnsemble } from '../../../lib/model/ensemble';
 import { overriddenModels } from '../../../lib/model/open-ensemble';
 import { placeEnsemble, type PlacedModel } from '../../../lib/model/place-ensemble';
@@ -26,16 +27,17 @@ interface Wanted {
   readonly devices?: readonly string[];
   readonly maxLength?: number;
   readonly batchTokens?: number;
+  readonly compute?: Compute;
 }
 
 async function place(devices: readonly DeviceInfo[], wanted: Wanted = {}): Promise<readonly PlacedModel[]> {
   const ensemble = await readEnsemble(DEMO);
   const { maxLength = null, batchTokens = null } = wanted;
-  return placeEnsemble(
-    overriddenModels(ensemble, { devices: wanted.devices ?? null, maxLength }),
-    devices,
+  return placeEnsemble(overriddenModels(ensemble, { devices: wanted.devices ?? null, maxLength }), devices, {
     batchTokens,
-  );
+    compute: wanted.compute ?? 'auto',
+    weights: 'auto',
+  });
 }
 
 test('without a GPU the demo goes on the CPU, and no memory of a GPU is counted', async () => {
@@ -53,7 +55,7 @@ test('with two GPUs both models of the demo go on both, in the largest batches',
   const placed = await place(machine(79, 79));
   for (const { devices, gpuBatchTokens, gpuMemory } of placed) {
     assert.deepEqual(devices, ['cuda:0', 'cuda:1']);
-    assert.equal(gpuBatchTokens, 16384);
+    assert.equal(gpuBatchTokens, 33792);
     const parts = (gpuMemory?.weights ?? 0) + (gpuMemory?.cache ?? 0) + (gpuMemory?.scratch ?? 0);
     assert.equal(parts, gpuMemory?.total);
   }
@@ -62,12 +64,24 @@ test('with two GPUs both models of the demo go on both, in the largest batches',
 test('a small GPU gets smaller batches before it gets fewer models', async () => {
   const [gemma] = await place(machine(79));
   const need = gemma?.gpuMemory?.total ?? 0;
-  const tight = await place(machine((2 * need - 1) / GIB / 1.2));
+  const tight = await place(machine((2 * need - 1) / GIB / 1.2 + 0.5));
   assert.deepEqual(
     tight.map(({ devices }) => devices),
     [['cuda:0'], ['cuda:0']],
   );
-  assert.ok((tight[0]?.gpuBatchTokens ?? 0) < 16384);
+  assert.ok((tight[0]?.gpuBatchTokens ?? 0) < 33792);
+});
+
+test("libllama's engine on a GPU keeps its own batches, with keys and values counted", async () => {
+  for (const { gpuBatchTokens, gpuWeights, gpuMemory } of await place(machine(79), { compute: 'ggml' })) {
+    assert.equal(gpuBatchTokens, 16384);
+    assert.equal(gpuWeights, 'auto');
+    assert.ok((gpuMemory?.cache ?? 0) > 0);
+  }
+});
+
+test('fp8 weights are resident, whatever room there is', async () => {
+  for (const { gpuWeights } of await place(machine(79), { compute: 'fp8' })) assert.equal(gpuWeights, 'resident');
 });
 
 test('devices of the options take the place of those in the file', async () => {
@@ -94,7 +108,7 @@ test('a GPU without room is ERR_DEVICE_MEMORY, and the CPU is named as the way o
 });
 
 test('batch tokens of the user are kept, and the hint says which would fit', async () => {
-  await assert.rejects(place(machine(1.5), { batchTokens: 65536 }), {
+  await assert.rejects(place(machine(1.5), { batchTokens: 65536, compute: 'ggml' }), {
     code: 'ERR_DEVICE_MEMORY',
     message: /batches of 65536 tokens .* \d\.\d GiB on cuda:0; --batch-tokens \d+ would fit/,
   });

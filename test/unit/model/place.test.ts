@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { hasErrorCode } from '../../../lib/errors';
-import { placeModels, type Wish } from '../../../lib/model/place';
+import { placeModels, type GpuUse, type Room, type Wish } from '../../../lib/model/place';
 import type { DeviceInfo } from '../../../lib/native/contract';
 
 const GIB = 2 ** 30;
@@ -12,15 +12,16 @@ function gpu(index: number, freeGib: number): DeviceInfo {
   return { device: `cuda:${index}`, name: 'a GPU', totalBytes: 80 * GIB, freeBytes: freeGib * GIB };
 }
 
-function machine(...freeGib: readonly number[]): readonly DeviceInfo[] {
+function machine(...freeGib: readonly number[]): Room {
   const cpu = { device: 'cpu', name: 'a CPU', totalBytes: 64 * GIB, freeBytes: 60 * GIB };
-  return [cpu, ...freeGib.map((free, index) => gpu(index, free))];
+  return { machine: [cpu, ...freeGib.map((free, index) => gpu(index, free))], spareBytes: 0 };
 }
 
 /** weights in GiB, and for each 4096 tokens of a batch half a GiB. */
 function wish(name: string, weights: number, ...devices: readonly string[]): Wish {
-  const gpuBytes = (tokens: number): number => (weights + tokens / 8192) * GIB;
-  return { name, devices: devices.length > 0 ? devices : ['auto'], maxLength: 2048, gpuBytes };
+  const gpuBytes = ({ batchTokens }: GpuUse): number => (weights + batchTokens / 8192) * GIB;
+  const storages = ['resident'] as const;
+  return { name, devices: devices.length > 0 ? devices : ['auto'], maxLength: 2048, storages, gpuBytes };
 }
 
 const GEMMA = wish('gemma', 5.5);
@@ -34,7 +35,7 @@ test('both models stand on every GPU where they fit together, for 1, 2, 4 and 8 
   for (const count of [1, 2, 4, 8]) {
     const all = Array.from({ length: count }, (_, index) => `cuda:${index}`);
     const placement = placeModels([GEMMA, LLAMA], machine(...all.map(() => 80)), LADDER);
-    assert.deepEqual(placement, { devices: [all, all], gpuBatchTokens: 16384 });
+    assert.deepEqual(placement, { devices: [all, all], gpuWeights: ['resident', 'resident'], gpuBatchTokens: 16384 });
   }
 });
 
@@ -49,7 +50,8 @@ test('two 16 GiB cards hold both models each, with smaller batches', () => {
 
 test('where the models do not fit together each has a GPU of its own', () => {
   const placement = placeModels([GEMMA, LLAMA], machine(11, 12), LADDER);
-  assert.deepEqual(placement, { devices: [['cuda:0'], ['cuda:1']], gpuBatchTokens: 16384 });
+  assert.deepEqual(placement.devices, [['cuda:0'], ['cuda:1']]);
+  assert.equal(placement.gpuBatchTokens, 16384);
 });
 
 test('GPUs that are left take second copies', () => {
@@ -76,6 +78,39 @@ test('named devices are kept, each once, beside automatic ones', () => {
 test('what a named model takes is not given to an automatic one', () => {
   const named = wish('gemma', 5.5, 'cuda:1');
   assert.deepEqual(placeModels([named, LLAMA], machine(12, 12), [16384]).devices, [['cuda:1'], ['cuda:0']]);
+});
+
+test('weights are kept small before batches are, and first those that free most', () => {
+  const streamable = (name: string, resident: number, streamed: number): Wish => {
+    const gib = (weights: string): number => (weights === 'streamed' ? streamed : resident);
+    const gpuBytes = ({ batchTokens, weights }: GpuUse): number => (gib(weights) + batchTokens / 8192) * GIB;
+    return { ...wish(name, resident), storages: ['resident', 'streamed'], gpuBytes };
+  };
+  const wishes = [streamable('llama', 13, 8), streamable('gemma', 16, 5)];
+  const weightsOn = (free: number): readonly unknown[] => {
+    const { gpuWeights, gpuBatchTokens } = placeModels(wishes, machine(free), LADDER);
+    return [...gpuWeights, gpuBatchTokens];
+  };
+  assert.deepEqual(weightsOn(80), ['resident', 'resident', 16384]);
+  assert.deepEqual(weightsOn(25), ['resident', 'streamed', 16384]);
+  assert.deepEqual(weightsOn(18), ['streamed', 'streamed', 16384]);
+  assert.deepEqual(weightsOn(16), ['streamed', 'streamed', 8192]);
+});
+
+test('what is to be spared is spared once a GPU, and an error counts it on both sides', () => {
+  const spare = (free: number): Room => ({ ...machine(free), spareBytes: GIB });
+  assert.deepEqual(placeModels([GEMMA, LLAMA], spare(18.6), [16384]).devices, [['cuda:0'], ['cuda:0']]);
+  assert.throws(() => placeModels([wish('llama', 8, 'cuda:0')], spare(10.9), [16384]), {
+    code: 'ERR_DEVICE_MEMORY',
+    message: /Expected 11\.0 GiB .* received 10\.9 GiB on cuda:0; --batch-tokens \d+ would fit/,
+  });
+});
+
+test('where the user wants resident weights and they do not fit, streamed ones are named', () => {
+  assert.throws(
+    () => placeModels([LLAMA], machine(6), LADDER),
+    /smaller quantisation, --weights streamed, or --device cpu/,
+  );
 });
 
 test('a batch size that the user sets is not changed', () => {
@@ -153,7 +188,10 @@ test('no GPU is ever promised more than it has, and every model stands somewhere
       assert.ok(devices.every((places) => places.length > 0 && new Set(places).size === places.length));
       for (const [index, left] of gib.entries()) {
         const here = wishes.filter((_, i) => devices[i]?.includes(`cuda:${index}`));
-        const taken = here.reduce((sum, one) => sum + one.gpuBytes(gpuBatchTokens), 0);
+        const taken = here.reduce(
+          (sum, one) => sum + one.gpuBytes({ batchTokens: gpuBatchTokens, weights: 'resident' }),
+          0,
+        );
         assert.ok(taken <= left * GIB + 1, `cuda:${index} has ${left} GiB but was promised ${taken / GIB}`);
       }
     }),

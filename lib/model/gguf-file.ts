@@ -1,5 +1,6 @@
+/** The one reader of GGUF: metadata as it stands in the file, and where each tensor lies. */
+
 import { type ByteFile, fileError, openByteFile } from './byte-file';
-import { elementCount } from './tensor';
 import {
   alignTo,
   DEFAULT_ALIGNMENT,
@@ -161,7 +162,7 @@ function readInfo(cursor: Cursor): GgufTensor {
   const type = ggmlTypeOf(id);
   if (type === undefined) throw fileError(cursor.path, `Expected a known type of tensor ${name} but received ${id}`);
   const columns = ne[0] ?? 1;
-  const byteLength = rowBytes(type, columns) * (columns === 0 ? 0 : elementCount(ne) / columns);
+  const byteLength = rowBytes(type, columns) * ne.slice(1).reduce((rows, size) => rows * size, 1);
   if (!Number.isSafeInteger(byteLength))
     throw fileError(cursor.path, `Expected a shape of ${name} that fits ${type} but received ${ne.join(' x ')}`);
   return { name, type, ne, offset, byteLength };
