@@ -9,7 +9,7 @@ import { runForJson, type Printed } from '../json-lines';
 import { randomRows, rowLengths } from '../lengths';
 import type { BenchOptions } from '../options';
 import { findProgram } from '../programs';
-import type { CaseReport, Cell } from '../report';
+import { cellText, type CaseReport, type Cell } from '../report';
 import { ROOT } from '../header';
 
 export interface PeersJob {
@@ -48,6 +48,7 @@ export async function benchPeers(job: PeersJob): Promise<CaseReport> {
     for (const { peer: name, mode, tokensPerSecond, skipped: why } of lines) {
       if (typeof why === 'string') skipped.push(`${label}, ${String(mode)}: ${why}`);
       if (typeof tokensPerSecond !== 'number') continue;
+      process.stderr.write(`  ${String(mode)}: ${cellText(tokensPerSecond)} tokens/s\n`);
       const found = figuresOf(String(name), String(mode)).map((figure) => {
         return { name: figure, model: spec.name, device, value: tokensPerSecond, how: String(mode) };
       });
