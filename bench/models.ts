@@ -24,7 +24,8 @@ export function openBenchEngine(spec: ModelSpec, { limits, ...options }: OpenOpt
     adapterPath: spec.adapter ?? '',
     headPath: spec.head,
     ...options,
-    ...limits,
+    maxBatchTokens: limits.maxBatchTokens,
+    maxBatchSequences: limits.maxBatchSequences,
     maxSequenceTokens: spec.maxLength,
     attentionSoftCap: spec.attentionSoftCap,
   });

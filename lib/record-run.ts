@@ -174,7 +174,7 @@ function rowName(record: PairRecord | undefined): string {
 
 function toPlan({ spec, engines }: Member, sequences: readonly Int32Array[]): ModelPlan {
   const lengths = sequences.map((ids) => ids.length);
-  const limits = engines[0]?.limits ?? { maxBatchTokens: Infinity, maxBatchSequences: 1 };
+  const limits = engines[0]?.limits ?? { maxBatchTokens: Infinity, maxBatchSequences: 1, padding: 'none' as const };
   const batches = planBatches(lengths, limits);
   return {
     name: spec.name,

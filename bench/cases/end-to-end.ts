@@ -21,7 +21,7 @@ export async function benchEndToEnd(options: BenchOptions): Promise<CaseReport> 
   await using scorer = await openScorer(scorerOptions(options));
   const loadSeconds = (performance.now() - opening) / 1000;
   const records = textRecords(options.rows, await measureTokensPerWord(scorer));
-  await scorer.scoreRecords(records.slice(0, Math.min(32, records.length)));
+  await scorer.scoreRecords(records.slice(0, Math.min(128, records.length)));
   try {
     writeFileSync(input, csvOf(records));
     const started = performance.now();

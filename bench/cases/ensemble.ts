@@ -28,7 +28,7 @@ export async function benchEnsemble(options: BenchOptions): Promise<CaseReport> 
     const busy: Busy = new Map();
     const dispatcher = new Dispatcher(lanesOf(seats, busy));
     const rowsOf = (count: number): readonly (readonly Int32Array[])[] => rowsByModel(models, seats, count);
-    await runAll(dispatcher, rowsOf(Math.min(64, options.rows)));
+    await runAll(dispatcher, rowsOf(Math.min(128, options.rows)));
     busy.clear();
     const rows = rowsOf(options.rows);
     const started = performance.now();

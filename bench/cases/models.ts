@@ -126,20 +126,14 @@ function figuresOf({ placed, device }: ModelsJob, measured: Measured, isUsual: b
   return figures;
 }
 
-/**
- * The largest batch, the widest one and a small one: buffers are then as large as they get, and algorithms are chosen.
- * Answers the seconds of the first.
- */
+/** One pass: buffers are then as large as they get, and an algorithm is chosen for each shape. Seconds of its first call. */
 async function warmUp(engine: NativeEngine, rows: readonly Int32Array[], batches: readonly Batch[]): Promise<number> {
-  const most = (key: (batch: Batch) => number): Batch | undefined => [...batches].sort((a, b) => key(b) - key(a)).at(0);
-  const chosen = [most((batch) => batch.paddedTokens), most((batch) => batch.rows.length), batches.at(-1)];
-  const seconds: number[] = [];
-  for (const batch of chosen) {
-    const started = performance.now();
-    if (batch !== undefined) await scoreBatch(engine, rows, batch);
-    seconds.push((performance.now() - started) / 1000);
-  }
-  return seconds[0] ?? NaN;
+  const [first, ...others] = batches;
+  const started = performance.now();
+  if (first !== undefined) await scoreBatch(engine, rows, first);
+  const seconds = (performance.now() - started) / 1000;
+  for (const batch of others) await scoreBatch(engine, rows, batch);
+  return seconds;
 }
 
 async function measure(

@@ -107,7 +107,7 @@ function llamaPeer({ spec, device, options }: PeersJob, rows: string): Peer {
   const program = findProgram('llama_prefill', options.cache);
   if ('missing' in program) return { name, run: program.missing };
   const where = device === 'cpu' ? 'cpu' : device.slice('cuda:'.length);
-  const modes = ['embedding:512', 'embedding:5632', 'logits:5632', 'streams:5632'];
+  const modes = ['embedding:512', 'logits:5632', 'streams:5632'];
   const args = [spec.base, spec.adapter ?? '-', where, rows, ...modes];
   return { name, run: () => runForJson({ file: program.path, args, limitSeconds: LIMIT_SECONDS }) };
 }

@@ -1,11 +1,12 @@
-/** Which sequences are scored together: the longest first, of similar length, under a budget of padded tokens. */
+/** Which sequences are scored together: the longest first, and so of similar length, under a budget of tokens. */
 
 import { PairscoreError } from '../errors';
 
 export interface BatchLimits {
-  /** Padding counted: sequences times the longest of them. */
   readonly maxBatchTokens: number;
   readonly maxBatchSequences: number;
+  /** 'counted': each sequence of a batch costs what the longest costs. 'none': the engine lays them end to end. */
+  readonly padding: 'counted' | 'none';
 }
 
 export interface Batch {
@@ -30,7 +31,7 @@ export function planBatches(lengths: readonly number[], limits: BatchLimits): re
   const batches: Batch[] = [];
   for (let from = 0; from < order.length;) {
     const size = batchSize(sorted, from, limits);
-    batches.push(toBatch(order, sorted, { from, size }));
+    batches.push(toBatch(order, sorted, { from, size, padding: limits.padding }));
     from += size;
   }
   return batches;
@@ -54,10 +55,9 @@ export function batchSize(sorted: readonly number[], from: number, limits: Batch
   let tokens = longest;
   let size = 1;
   for (; size < most; size += 1) {
-    const length = sorted[from + size] ?? 0;
-    const padded = longest * (size + 1);
+    tokens += sorted[from + size] ?? 0;
+    const padded = limits.padding === 'none' ? tokens : longest * (size + 1);
     if (padded > limits.maxBatchTokens) break;
-    tokens += length;
     if (padded > SMALL_BATCH_TOKENS && tokens < padded * LEAST_FILL) break;
   }
   return size;
@@ -71,9 +71,14 @@ export function refuseTooLong(length: number, limits: BatchLimits): void {
   );
 }
 
-function toBatch(order: readonly number[], sorted: readonly number[], range: { from: number; size: number }): Batch {
-  const { from, size } = range;
+interface Range extends Pick<BatchLimits, 'padding'> {
+  readonly from: number;
+  readonly size: number;
+}
+
+function toBatch(order: readonly number[], sorted: readonly number[], { from, size, padding }: Range): Batch {
   const longest = sorted[from] ?? 0;
   const tokens = sorted.slice(from, from + size).reduce((sum, length) => sum + length, 0);
-  return { rows: order.slice(from, from + size), longest, tokens, paddedTokens: longest * size };
+  const paddedTokens = padding === 'none' ? tokens : longest * size;
+  return { rows: order.slice(from, from + size), longest, tokens, paddedTokens };
 }

@@ -4,10 +4,12 @@ import type { Compute } from '../compute';
 import { PairscoreError } from '../errors';
 import type { ModelSpec } from './spec';
 
-/** Padding counted. The planner of batches/ takes it as it is. */
+/** The planner of batches/ takes it as it is. */
 export interface EngineLimits {
   readonly maxBatchTokens: number;
   readonly maxBatchSequences: number;
+  /** 'counted' in maxBatchTokens, or 'none': sequences lie end to end. */
+  readonly padding: 'counted' | 'none';
 }
 
 /** Ours for CUDA, and libllama's on a GPU or on the CPU. */
@@ -42,7 +44,8 @@ export function engineLimits(spec: SizedSpec, kind: EngineKind, batchTokens: num
   const wanted = batchTokens ?? Math.max(CPU_BATCH_TOKENS, spec.maxLength);
   const maxBatchSequences = mostSequences(kind, wanted);
   // An engine prepares for as much as it is told, even where so many sequences cannot be so long.
-  return { maxBatchTokens: Math.min(wanted, maxBatchSequences * spec.maxLength), maxBatchSequences };
+  const maxBatchTokens = Math.min(wanted, maxBatchSequences * spec.maxLength);
+  return { maxBatchTokens, maxBatchSequences, padding: kind === 'cuda' ? 'none' : 'counted' };
 }
 
 /** libllama keeps whole steps of 256 keys and values a sequence: many short ones take memory that a small card lacks. */

@@ -27,7 +27,7 @@ const lengthOf = (row: number): number => 2 + ((row * 7919) % 61);
 const ALL_TOKENS = Array.from({ length: 63 }, (_, length) => new Int32Array(length));
 
 function seatsFor(specs: readonly ModelSpec[]): RunSeats {
-  const limits = { maxBatchTokens: 32768, maxBatchSequences: 512 };
+  const limits = { maxBatchTokens: 32768, maxBatchSequences: 512, padding: 'counted' } as const;
   return {
     members: specs.map((spec) => {
       let row = 0;

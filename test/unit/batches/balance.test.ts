@@ -6,7 +6,7 @@ import { RowGroups } from '../../../lib/batches/row-groups';
 import { Schedule, type Assignment, type LaneSpec } from '../../../lib/batches/schedule';
 import { Ticket } from '../../../lib/batches/ticket';
 
-const LIMITS = { maxBatchTokens: 33_792, maxBatchSequences: 512 };
+const LIMITS = { maxBatchTokens: 33_792, maxBatchSequences: 512, padding: 'none' } as const;
 
 /** Upper edges of sixteen equal bins: lengths of the task's rows in tokens, cut at 2048. */
 const EDGES = [34, 133, 196, 263, 333, 406, 481, 551, 623, 703, 782, 878, 999, 1194, 1639, 2048];

@@ -5,7 +5,7 @@ import { Dispatcher, type Lane, type ScoringEngine } from '../../../lib/batches/
 import { RowGroups } from '../../../lib/batches/row-groups';
 import { Ticket } from '../../../lib/batches/ticket';
 
-const LIMITS = { maxBatchTokens: 64, maxBatchSequences: 4 };
+const LIMITS = { maxBatchTokens: 64, maxBatchSequences: 4, padding: 'counted' } as const;
 
 interface Log {
   readonly batches: number[];

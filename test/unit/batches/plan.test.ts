@@ -3,13 +3,14 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { planBatches, longestFirst } from '../../../lib/batches/plan';
 
-const LIMITS = { maxBatchTokens: 4096, maxBatchSequences: 64 };
+const LIMITS = { maxBatchTokens: 4096, maxBatchSequences: 64, padding: 'counted' } as const;
 
 test('every row stands in exactly one batch, within budget and count', () => {
   const lengths = fc.array(fc.integer({ min: 1, max: 2048 }), { maxLength: 300 });
   const limits = fc.record({
     maxBatchTokens: fc.integer({ min: 2048, max: 20000 }),
     maxBatchSequences: fc.integer({ min: 1, max: 64 }),
+    padding: fc.constantFrom('counted' as const, 'none' as const),
   });
   fc.assert(
     fc.property(lengths, limits, (rows, limit) => {
@@ -22,7 +23,8 @@ test('every row stands in exactly one batch, within budget and count', () => {
       for (const batch of batches) {
         const own = batch.rows.map((row) => rows[row] ?? 0);
         assert.equal(batch.longest, Math.max(...own));
-        assert.equal(batch.paddedTokens, batch.longest * own.length);
+        const end = own.reduce((sum, length) => sum + length, 0);
+        assert.equal(batch.paddedTokens, limit.padding === 'none' ? end : batch.longest * own.length);
         assert.ok(batch.paddedTokens <= limit.maxBatchTokens);
         assert.ok(own.length <= limit.maxBatchSequences);
       }
@@ -43,6 +45,15 @@ test('a long row is not padded together with short ones', () => {
     batches.map((batch) => batch.rows),
     [[0], [1, 2, 3]],
   );
+});
+
+test('an engine that lays rows end to end gets full batches, whatever their lengths', () => {
+  const batches = planBatches([2000, 1500, 300, 200, 50, 40, 6], { ...LIMITS, padding: 'none' });
+  assert.deepEqual(
+    batches.map(({ rows, tokens }) => [rows.length, tokens]),
+    [[7, 4096]],
+  );
+  assert.equal(planBatches([2000, 2000, 97], { ...LIMITS, padding: 'none' }).length, 2);
 });
 
 test('padding stays under a quarter of all tokens on lengths as the data has them', () => {

@@ -17,7 +17,7 @@ export interface Outcome {
   readonly scored: number;
 }
 
-export const LIMITS = { maxBatchTokens: 33_792, maxBatchSequences: 512 };
+export const LIMITS = { maxBatchTokens: 33_792, maxBatchSequences: 512, padding: 'none' } as const;
 
 /** Right edges of sixteen equally full bins of the data's lengths. */
 const EDGES = [133, 196, 263, 333, 406, 481, 551, 623, 703, 782, 878, 999, 1194, 1639, 2048];

@@ -146,7 +146,8 @@ describe('limits of an engine', () => {
     const spec = { name: 'm', maxLength: 100 };
     const most = { cpu: 64, ggml: 64, cuda: 512 } as const;
     for (const kind of ['cpu', 'ggml', 'cuda'] as const) {
-      const limits = { maxBatchTokens: 100 * most[kind], maxBatchSequences: most[kind] };
+      const padding = kind === 'cuda' ? 'none' : 'counted';
+      const limits = { maxBatchTokens: 100 * most[kind], maxBatchSequences: most[kind], padding };
       assert.deepEqual(engineLimits(spec, kind, 2_000_000_000), limits);
     }
     assert.throws(() => engineLimits(spec, 'cpu', 99), { code: 'ERR_CONFIG', message: /at least 100.* received 99/ });
