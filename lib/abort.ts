@@ -35,6 +35,38 @@ export function linkedController(signal: Signal | undefined): { stop: AbortContr
   return { stop, release };
 }
 
+/** Work that `cancel` ends early once the signal fires: what it then rejects with is ERR_ABORTED. */
+export async function cancellable<T>(
+  signal: Signal | undefined,
+  work: () => Promise<T>,
+  cancel: () => void,
+): Promise<T> {
+  throwIfAborted(signal);
+  const release = signal ? watchAbort(signal, cancel) : (): void => undefined;
+  try {
+    return await work();
+  } catch (error) {
+    throwIfAborted(signal);
+    throw error;
+  } finally {
+    release();
+  }
+}
+
+/** What others work on, for as long as this signal has not fired. */
+export async function orAborted<T>(work: Promise<T>, signal: Signal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  let release = (): void => undefined;
+  const abortion = new Promise<never>((_, reject) => {
+    release = watchAbort(signal, () => reject(aborted(signal)));
+  });
+  try {
+    return await Promise.race([work, abortion]);
+  } finally {
+    release();
+  }
+}
+
 function listen(signal: Signal): Set<() => void> {
   const watching = new Set<() => void>();
   watchers.set(signal, watching);

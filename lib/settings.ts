@@ -33,6 +33,8 @@ export interface ScorerOptions {
   readonly lookAhead?: number;
   /** Told in words what opening is about to do. */
   readonly onStage?: (stage: string) => void;
+  /** Ends the opening, soon and holding nothing, with ERR_ABORTED. An open scorer no longer looks at it. */
+  readonly signal?: Signal;
 }
 
 export type TokenizerChoice = 'native' | 'hf';
@@ -55,6 +57,7 @@ export interface Settings {
   readonly weights: WeightStorage;
   readonly lookAhead: number;
   readonly onStage: (stage: string) => void;
+  readonly signal: Signal | undefined;
 }
 
 export const BUNDLED_ENSEMBLE = resolve(__dirname, '..', 'models', 'ensemble.json');
@@ -80,6 +83,7 @@ const KEYS: ReadonlySet<string> = new Set([
   'weights',
   'lookAhead',
   'onStage',
+  'signal',
 ]);
 
 /** What an error message calls a value. */
@@ -116,6 +120,7 @@ export function checkOptions(options: ScorerOptions): Settings {
     weights: oneOf(STORAGES, options.weights, 'weights'),
     lookAhead: count(options.lookAhead, 'lookAhead', MOST) ?? DEFAULT_LOOK_AHEAD,
     onStage: listener(options.onStage, 'onStage'),
+    signal: checkSignal(options.signal),
   });
 }
 

@@ -80,7 +80,7 @@ function structFields(name: string): readonly string[] {
 }
 
 describe('methods', () => {
-  const owners = ['NativeAddon', 'NativeEngine', 'NativeTokenizer'];
+  const owners = ['NativeAddon', 'NativeEngine', 'NativeTokenizer', 'NativeStop'];
   const visible = bindings.flatMap(visibleMethods);
 
   for (const owner of owners) {
@@ -106,7 +106,7 @@ describe('methods', () => {
     const registered = bindings.flatMap((text) =>
       [...text.matchAll(names)].map(([, owner, name]) => `${owner}.${name}`),
     );
-    const declared = ['NativeEngine', 'NativeTokenizer'].flatMap((owner) =>
+    const declared = ['NativeEngine', 'NativeTokenizer', 'NativeStop'].flatMap((owner) =>
       [...shape(owner).methods.keys()].map((name) => `${owner}.${name}`),
     );
     assert.deepEqual([...registered].sort(), [...declared].sort());

@@ -59,7 +59,7 @@ export async function doctor(flags: DoctorFlags, signal: AbortSignal): Promise<v
     ({ leftOut } = ensemble);
     places = await placesOf(ensemble, settings, build.devices);
     signal.throwIfAborted();
-    const scorer = await openScorer(options);
+    const scorer = await openScorer({ ...options, signal });
     await scorer.close();
     signal.throwIfAborted();
     models = scorer.models;

@@ -3,7 +3,7 @@ import type { BadRowPolicy } from '../outcome';
 import { COMPUTES, STORAGES, TOKENIZERS, type ScorerOptions } from '../settings';
 
 /** Flags that open a scorer, named as the options of openScorer. */
-export type ScorerFlags = Omit<ScorerOptions, 'lookAhead' | 'onStage'>;
+export type ScorerFlags = Omit<ScorerOptions, 'lookAhead' | 'onStage' | 'signal'>;
 
 export interface PredictFlags extends ScorerFlags {
   readonly input?: string;

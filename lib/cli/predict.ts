@@ -33,7 +33,7 @@ export async function predict(flags: PredictFlags, stop: Stop): Promise<void> {
   const view = flags.quiet === true ? SILENT : progressView(process.stderr);
   if (flags.dryRun !== true) await expectOutput(output, input);
   const { records } = await readPairs(input, stop.signal);
-  const scorer = await openFor(flags, view);
+  const scorer = await openFor(flags, view, stop.signal);
   try {
     stop.signal.throwIfAborted();
     const run = { flags, input, output, records, scorer, view, stop };
@@ -97,7 +97,7 @@ async function expectOutput(output: string, input: string): Promise<void> {
   await expectWritable(output);
 }
 
-async function openFor(flags: PredictFlags, view: ProgressView): Promise<Scorer> {
+async function openFor(flags: PredictFlags, view: ProgressView, signal: AbortSignal): Promise<Scorer> {
   const {
     input: _input,
     output: _output,
@@ -107,7 +107,7 @@ async function openFor(flags: PredictFlags, view: ProgressView): Promise<Scorer>
     dryRun: _dryRun,
     ...options
   } = flags;
-  return openScorer({ ...options, onStage: view.note });
+  return openScorer({ ...options, onStage: view.note, signal });
 }
 
 function expectScores(outcome: RecordsOutcome): void {

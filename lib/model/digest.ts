@@ -1,6 +1,8 @@
 /** sha256 of files, on a thread of its own: a base of several GB would hold the event loop for seconds. */
 
 import { Worker } from 'node:worker_threads';
+import { cancellable, throwIfAborted } from '../abort';
+import type { Signal } from '../signal';
 
 /** By path: a digest in hex, or why the file could not be read. */
 export type Digests = ReadonlyMap<string, { readonly sha256: string } | { readonly failure: string }>;
@@ -25,8 +27,16 @@ interface Answer {
   readonly failure?: string;
 }
 
-export async function digestFiles(paths: readonly string[]): Promise<Digests> {
-  const answers = await ask(paths);
+/** The signal ends the thread in the middle of a file. */
+export async function digestFiles(paths: readonly string[], signal?: Signal): Promise<Digests> {
+  throwIfAborted(signal);
+  // execArgv: loaders of the main thread (tsx) are of no use to plain JavaScript, and slow to start.
+  const worker = new Worker(HASH_FILES, { eval: true, workerData: paths, execArgv: [] });
+  const answers = await cancellable(
+    signal,
+    () => answerOf(worker),
+    () => void worker.terminate(),
+  );
   return new Map(
     answers.map(({ path, sha256, failure }) => [
       path,
@@ -35,10 +45,8 @@ export async function digestFiles(paths: readonly string[]): Promise<Digests> {
   );
 }
 
-function ask(paths: readonly string[]): Promise<readonly Answer[]> {
+function answerOf(worker: Worker): Promise<readonly Answer[]> {
   return new Promise((resolve, reject) => {
-    // execArgv: loaders of the main thread (tsx) are of no use to plain JavaScript, and slow to start.
-    const worker = new Worker(HASH_FILES, { eval: true, workerData: paths, execArgv: [] });
     worker.once('message', resolve);
     worker.once('error', reject);
     worker.once('exit', () => reject(new Error('Expected digests but received the end of their thread')));

@@ -5,11 +5,11 @@ import type { EnsembleModel, EnsembleSpec } from './ensemble';
 import { closeAll, openModel, type OpenModel, type OpenModelOptions } from './open';
 import { placeEnsemble } from './place-ensemble';
 import type { ModelSpec } from './spec';
-import { verifyFiles } from './verify';
+import { verifyModels } from './verify';
 
 export interface OpenEnsembleOptions extends Pick<
   OpenModelOptions,
-  'threads' | 'batchTokens' | 'spreadMaxLength' | 'tokenizer' | 'compute' | 'weights'
+  'threads' | 'batchTokens' | 'spreadMaxLength' | 'tokenizer' | 'compute' | 'weights' | 'signal'
 > {
   /** In place of the ensemble file's. */
   readonly devices: readonly string[] | null;
@@ -31,7 +31,10 @@ export async function openEnsemble(
   const models = await placeEnsemble(overriddenModels(ensemble, options), machine, options);
   if (ensemble.leftOut.length > 0) options.onStage(`leaving out ${ensemble.leftOut.join(', ')}: of weight 0`);
   options.onStage(`verifying ${models.map(({ spec }) => spec.name).join(', ')}`);
-  await Promise.all(models.map(({ spec }) => verifyFiles(spec)));
+  await verifyModels(
+    models.map(({ spec }) => spec),
+    options.signal,
+  );
   const engineThreads = threadsPerEngine(
     options.threads,
     models.map(({ devices }) => devices),

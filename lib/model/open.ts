@@ -2,8 +2,9 @@
 
 import type { Compute, WeightStorage } from '../compute';
 import { PairscoreError } from '../errors';
-import type { EngineInfo, NativeEngine } from '../native/contract';
+import type { EngineInfo, EngineSpec, NativeEngine } from '../native/contract';
 import { openEngine } from '../native/engine';
+import type { Signal } from '../signal';
 import { openRowTokenizer, type RowTokenizer } from '../tokens/row-tokenizer';
 import { engineKind, engineLimits, type EngineLimits } from './limits';
 import type { ModelSpec } from './spec';
@@ -25,6 +26,8 @@ export interface OpenModelOptions {
   readonly tokenizer: 'native' | 'hf';
   readonly compute: Compute;
   readonly weights: WeightStorage;
+  /** Ends the opening. */
+  readonly signal: Signal | undefined;
 }
 
 export interface OpenEngine {
@@ -79,7 +82,7 @@ async function openOn(device: string, options: OpenModelOptions): Promise<OpenEn
   const onCpu = device === 'cpu';
   const batchTokens = onCpu ? options.batchTokens : options.gpuBatchTokens;
   const limits = engineLimits(spec, engineKind(device, compute), batchTokens);
-  const engine = await openEngine({
+  const engineSpec: EngineSpec = {
     basePath: spec.base,
     adapterPath: spec.adapter ?? '',
     headPath: spec.head,
@@ -91,7 +94,8 @@ async function openOn(device: string, options: OpenModelOptions): Promise<OpenEn
     attentionSoftCap: spec.attentionSoftCap,
     compute,
     weights: onCpu ? options.weights : options.gpuWeights,
-  });
+  };
+  const engine = await openEngine(engineSpec, options.signal);
   return { device, engine, info: engine.info(), limits, threads: engineThreads };
 }
 

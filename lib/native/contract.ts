@@ -99,6 +99,12 @@ export interface RowsSpec {
   readonly threads: number;
 }
 
+/** Ends openings early. Any number of them may share one. */
+export interface NativeStop {
+  /** Openings that hold this, now and later, reject soon with ERR_CLOSED. What is open already stays open. */
+  request(): void;
+}
+
 export interface DeviceInfo {
   /** 'cpu' or 'cuda:N'. */
   readonly device: string;
@@ -121,8 +127,9 @@ export interface BuildInfo {
 
 export interface NativeAddon {
   buildInfo(): BuildInfo;
-  openEngine(spec: EngineSpec): Promise<NativeEngine>;
-  openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer>;
+  newStop(): NativeStop;
+  openEngine(spec: EngineSpec, stop: NativeStop): Promise<NativeEngine>;
+  openTokenizer(spec: TokenizerSpec, stop: NativeStop): Promise<NativeTokenizer>;
   /**
    * Whole rows (rows, columns) in another type, by ggml's own quantisers. b (rows, rank) x a (rank, columns) is added
    * first; both are empty where nothing is.

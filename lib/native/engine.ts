@@ -1,5 +1,6 @@
 /** Opens what the addon offers. Every error that leaves here is a PairscoreError with the addon's code and reason. */
 
+import { cancellable } from '../abort';
 import { PairscoreError, hasErrorCode } from '../errors';
 import type {
   BuildInfo,
@@ -11,6 +12,7 @@ import type {
   TokenLists,
   TokenizerSpec,
 } from './contract';
+import type { Signal } from '../signal';
 import { loadAddon } from './load';
 
 export function buildInfo(): BuildInfo {
@@ -18,14 +20,20 @@ export function buildInfo(): BuildInfo {
   return typedNow(() => addon.buildInfo());
 }
 
-export async function openEngine(spec: EngineSpec): Promise<NativeEngine> {
+/** The signal ends only the opening. */
+export async function openEngine(spec: EngineSpec, signal?: Signal): Promise<NativeEngine> {
   const addon = loadAddon();
-  return new Engine(await typed(() => addon.openEngine(spec)));
+  const stop = addon.newStop();
+  const open = (): Promise<NativeEngine> => typed(() => addon.openEngine(spec, stop));
+  return new Engine(await cancellable(signal, open, () => stop.request()));
 }
 
-export async function openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer> {
+/** The signal ends only the opening. */
+export async function openTokenizer(spec: TokenizerSpec, signal?: Signal): Promise<NativeTokenizer> {
   const addon = loadAddon();
-  return new Tokenizer(await typed(() => addon.openTokenizer(spec)));
+  const stop = addon.newStop();
+  const open = (): Promise<NativeTokenizer> => typed(() => addon.openTokenizer(spec, stop));
+  return new Tokenizer(await cancellable(signal, open, () => stop.request()));
 }
 
 /** The (rank, columns) and (rows, rank) factors of a product to be added to rows; empty for none. */

@@ -2,8 +2,10 @@
 
 import { extname, join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { cancellable, throwIfAborted } from '../abort';
 import { PairscoreError } from '../errors';
 import type { SpecialTokensInText } from '../model/spec';
+import type { Signal } from '../signal';
 import type { TokenizerFacts } from './facts';
 import type { Described, HfReply, HfRequest, HfWorkerData } from './hf-messages';
 import type { TextTokenizer } from './text-tokenizer';
@@ -14,7 +16,12 @@ interface Waiter {
 }
 
 /** Resolves once the folder's files are read. The tokenizer itself is built by the first call of encode. */
-export async function openHfTokenizer(folder: string, specialTokens: SpecialTokensInText): Promise<HfTokenizer> {
+export async function openHfTokenizer(
+  folder: string,
+  specialTokens: SpecialTokensInText,
+  signal?: Signal,
+): Promise<HfTokenizer> {
+  throwIfAborted(signal);
   const workerData: HfWorkerData = { folder, specialTokens };
   // In the language of this file: JavaScript in the package, TypeScript in the tests, whose loader threads do not inherit.
   const extension = extname(__filename);
@@ -22,7 +29,11 @@ export async function openHfTokenizer(folder: string, specialTokens: SpecialToke
   const worker = new Worker(join(__dirname, `hf-worker${extension}`), { workerData, execArgv });
   const thread = new Thread(worker);
   try {
-    const reply = await thread.first;
+    const reply = await cancellable(
+      signal,
+      () => thread.first,
+      () => void thread.close(),
+    );
     if (reply.kind !== 'facts') throw unexpected(reply);
     return new HfTokenizer(thread, reply.facts);
   } catch (error) {

@@ -21,6 +21,8 @@ export interface RowTokenizerOptions {
   readonly spreadMaxLength: boolean;
   /** 'native' is checked against tokenizer.json on a sample; 'hf' uses tokenizer.json for everything. */
   readonly tokenizer: 'native' | 'hf';
+  /** Ends the opening. */
+  readonly signal?: Signal | undefined;
 }
 
 export interface RowTokenizer {
@@ -35,12 +37,13 @@ export interface RowTokenizer {
 
 /** Rejects, holding nothing, with ERR_MODEL_MISMATCH where the manifest and the tokenizer's folder disagree. */
 export async function openRowTokenizer(options: RowTokenizerOptions): Promise<RowTokenizer> {
-  const { spec, threads } = options;
+  const { spec, threads, signal } = options;
   const rules = rulesOf(options);
   checkRules(rules);
   const native =
-    options.tokenizer === 'native' ? openTokenizer({ basePath: spec.base, threads }) : Promise.resolve(null);
-  const opened = await Promise.allSettled([openHfTokenizer(spec.tokenizer, spec.specialTokensInText), native]);
+    options.tokenizer === 'native' ? openTokenizer({ basePath: spec.base, threads }, signal) : Promise.resolve(null);
+  const hf = openHfTokenizer(spec.tokenizer, spec.specialTokensInText, signal);
+  const opened = await Promise.allSettled([hf, native]);
   const [reference, found] = opened;
   try {
     if (reference.status === 'rejected') throw reference.reason;

@@ -39,7 +39,9 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(instance);
   instance->engine_class = Napi::Persistent(DefineEngine(env));
   instance->tokenizer_class = Napi::Persistent(DefineTokenizer(env));
+  instance->stop_class = Napi::Persistent(DefineStop(env));
   exports.Set("buildInfo", Napi::Function::New<BuildInfoObject>(env, "buildInfo"));
+  exports.Set("newStop", Napi::Function::New<NewStop>(env, "newStop"));
   exports.Set("openEngine", Napi::Function::New<OpenEngine>(env, "openEngine"));
   exports.Set("openTokenizer", Napi::Function::New<OpenTokenizer>(env, "openTokenizer"));
   exports.Set("convertRows", Napi::Function::New<ConvertRows>(env, "convertRows"));

@@ -43,11 +43,18 @@ class Scoring {
 };
 
 struct EngineSeat : Seat<Engine> {
+  const std::shared_ptr<Stop> stop;
   EngineInfo info;
   Scoring scoring;
 
-  // A process that exits, or a worker thread that is terminated, does not wait for a batch to end.
-  explicit EngineSeat(Napi::Env env) : Seat(env, [this] { scoring.cancel(); }) {}
+  // A worker thread that ends waits neither for an opening nor for a batch.
+  EngineSeat(Napi::Env env, std::shared_ptr<Stop> stop_of_opening)
+      : Seat(env,
+             [this] {
+               stop->request();
+               scoring.cancel();
+             }),
+        stop(std::move(stop_of_opening)) {}
 };
 
 class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
@@ -70,7 +77,7 @@ class OpenWorker final : public PromiseWorker {
 
  protected:
   void Run() override {
-    seat_->resource = open_engine(spec_);
+    seat_->resource = open_engine(spec_, *seat_->stop);
     seat_->info = seat_->resource->info();
   }
   Napi::Value Result(Napi::Env env) override {
@@ -172,10 +179,10 @@ Napi::Value NativeEngine::Close(const Napi::CallbackInfo & info) {
 
 Napi::Function DefineEngine(Napi::Env env) { return NativeEngine::Constructor(env); }
 
-// openEngine(spec: EngineSpec): Promise<NativeEngine>
+// openEngine(spec: EngineSpec, stop: NativeStop): Promise<NativeEngine>
 Napi::Value OpenEngine(const Napi::CallbackInfo & info) {
   EngineSpec spec = ReadSpec(ObjectArgument(info, 0));
-  auto seat = std::make_shared<EngineSeat>(info.Env());
+  auto seat = std::make_shared<EngineSeat>(info.Env(), StopArgument(info, 1));
   return seat->queue->Submit(std::make_unique<OpenWorker>(info.Env(), std::move(spec), seat));
 }
 

@@ -8,6 +8,7 @@ namespace pairscore {
 struct Instance {
   Napi::FunctionReference engine_class;
   Napi::FunctionReference tokenizer_class;
+  Napi::FunctionReference stop_class;
 };
 
 }  // namespace pairscore

@@ -10,7 +10,12 @@
 namespace pairscore {
 namespace {
 
-using TokenizerSeat = Seat<Tokenizer>;
+struct TokenizerSeat : Seat<Tokenizer> {
+  const std::shared_ptr<Stop> stop;
+
+  TokenizerSeat(Napi::Env env, std::shared_ptr<Stop> stop_of_opening)
+      : Seat(env, [this] { stop->request(); }), stop(std::move(stop_of_opening)) {}
+};
 
 class NativeTokenizer : public Napi::ObjectWrap<NativeTokenizer> {
  public:
@@ -30,7 +35,7 @@ class OpenWorker final : public PromiseWorker {
       : PromiseWorker(env), base_path_(std::move(base_path)), threads_(threads), seat_(std::move(seat)) {}
 
  protected:
-  void Run() override { seat_->resource = open_tokenizer(base_path_, threads_); }
+  void Run() override { seat_->resource = open_tokenizer(base_path_, threads_, *seat_->stop); }
   Napi::Value Result(Napi::Env env) override {
     auto handle = Napi::External<std::shared_ptr<TokenizerSeat>>::New(env, &seat_);
     return env.GetInstanceData<Instance>()->tokenizer_class.New({handle});
@@ -97,12 +102,12 @@ Napi::Value NativeTokenizer::Close(const Napi::CallbackInfo & info) {
 
 Napi::Function DefineTokenizer(Napi::Env env) { return NativeTokenizer::Constructor(env); }
 
-// openTokenizer(spec: TokenizerSpec): Promise<NativeTokenizer>
+// openTokenizer(spec: TokenizerSpec, stop: NativeStop): Promise<NativeTokenizer>
 Napi::Value OpenTokenizer(const Napi::CallbackInfo & info) {
   const Napi::Object spec = ObjectArgument(info, 0);
   std::string base_path = TextField(spec, "basePath");
   const int32_t threads = IntegerField(spec, "threads");
-  auto seat = std::make_shared<TokenizerSeat>(info.Env(), nullptr);
+  auto seat = std::make_shared<TokenizerSeat>(info.Env(), StopArgument(info, 1));
   return seat->queue->Submit(std::make_unique<OpenWorker>(info.Env(), std::move(base_path), threads, seat));
 }
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <map>
 
+#include "engine/stop.h"
 #include "error.h"
 
 namespace pairscore {
@@ -41,7 +42,10 @@ void require_finite(const GgufFile & file, const TensorInfo & tensor) {
 Adapter::Adapter(const std::string & path, const GgufFile & base) : file_(path) {
   check_header(base);
   match_pairs(base);
-  for (const LoraPair & pair : pairs_) check_pair(pair, base);
+  for (const LoraPair & pair : pairs_) {
+    throw_if_stopped();
+    check_pair(pair, base);
+  }
 }
 
 void Adapter::check_header(const GgufFile & base) {

@@ -4,6 +4,7 @@
 
 #include "engine/llama/llama_backend.h"
 #include "engine/llama/llama_engine.h"
+#include "engine/stop.h"
 #include "error.h"
 #ifdef PAIRSCORE_CUDA
 #include "engine/cuda/cuda_engine.h"
@@ -82,7 +83,8 @@ std::vector<DeviceInfo> gpus() { return llama_gpus(); }
 
 }  // namespace
 
-std::unique_ptr<Engine> open_engine(const EngineSpec & spec) {
+std::unique_ptr<Engine> open_engine(const EngineSpec & spec, const Stop & stop) {
+  const StopScope scope(stop);
   check_spec(spec);
   if (is_gpu(spec)) return open_on_gpu(spec);
   refuse_cuda_settings(spec);

@@ -1,6 +1,7 @@
 // One model on one device, in std types. The binding knows this file and nothing below it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -59,8 +60,20 @@ class Engine {
   virtual void cancel() = 0;
 };
 
-// Throws Error: model_file, model_mismatch, model_values, device_unknown, device_memory, device_failed.
-std::unique_ptr<Engine> open_engine(const EngineSpec & spec);
+// Ends openings early. Belongs to whoever may ask for it; an opening looks at it from its own threads.
+class Stop {
+ public:
+  // Any thread.
+  void request() { requested_ = true; }
+  bool requested() const { return requested_; }
+
+ private:
+  std::atomic<bool> requested_{false};
+};
+
+// Throws Error: model_file, model_mismatch, model_values, device_unknown, device_memory, device_failed, and closed, soon,
+// where it is stopped.
+std::unique_ptr<Engine> open_engine(const EngineSpec & spec, const Stop & stop);
 
 struct TokenLists {
   std::vector<int32_t> tokens;
@@ -75,7 +88,7 @@ class Tokenizer {
   virtual TokenLists tokenize(const std::vector<std::string> & texts, bool parse_special) const = 0;
 };
 
-std::unique_ptr<Tokenizer> open_tokenizer(const std::string & base_path, int32_t threads);
+std::unique_ptr<Tokenizer> open_tokenizer(const std::string & base_path, int32_t threads, const Stop & stop);
 
 struct RowsSpec {
   std::string from;  // ggml's name of the type of the rows that come in

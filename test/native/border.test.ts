@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { NativeAddon, NativeEngine, NativeTokenizer } from '../../lib/native/contract';
+import type { EngineSpec, NativeAddon, NativeEngine, NativeTokenizer } from '../../lib/native/contract';
 import { loadAddon } from '../../lib/native/load';
 import { demoFile, demoSpec } from './demo';
 
@@ -28,10 +28,11 @@ const rows: readonly (readonly number[])[] = [
 describe('the native engine', () => {
   let addon: NativeAddon;
   let engine: NativeEngine;
+  const open = (spec: EngineSpec): Promise<NativeEngine> => addon.openEngine(spec, addon.newStop());
 
   before(async () => {
     addon = loadAddon();
-    engine = await addon.openEngine(demoSpec('gemma'));
+    engine = await open(demoSpec('gemma'));
   });
   after(() => engine.close());
 
@@ -117,28 +118,49 @@ describe('the native engine', () => {
   it('refuses a spec with a missing, mistyped or senseless field', async () => {
     for (const key of Object.keys(demoSpec('gemma'))) {
       const spec = { ...demoSpec('gemma'), [key]: undefined };
-      await assert.rejects(untyped(addon, 'openEngine', spec), { code: 'ERR_USAGE', message: new RegExp(key) });
+      const refused = untyped(addon, 'openEngine', spec, addon.newStop());
+      await assert.rejects(refused, { code: 'ERR_USAGE', message: new RegExp(key) });
     }
     for (const key of ['threads', 'maxBatchTokens', 'maxSequenceTokens', 'maxBatchSequences'] as const) {
-      await assert.rejects(addon.openEngine(demoSpec('gemma', { [key]: 0 })), {
+      await assert.rejects(open(demoSpec('gemma', { [key]: 0 })), {
         code: 'ERR_USAGE',
         message: new RegExp(key),
       });
     }
-    await assert.rejects(addon.openEngine(demoSpec('gemma', { maxBatchTokens: 100 })), { code: 'ERR_USAGE' });
+    await assert.rejects(open(demoSpec('gemma', { maxBatchTokens: 100 })), { code: 'ERR_USAGE' });
     await assert.rejects(untyped(addon, 'openEngine', 'models/demo'), { code: 'ERR_USAGE' });
+  });
+
+  it('refuses an opening without a stop, and stops that are none', async () => {
+    const spec = demoSpec('gemma');
+    const impostor: unknown = Object.create(Reflect.getPrototypeOf(addon.newStop()));
+    for (const stop of [undefined, {}, 'stop', engine, impostor]) {
+      await assert.rejects(untyped(addon, 'openEngine', spec, stop));
+      await assert.rejects(untyped(addon, 'openTokenizer', { basePath: spec.basePath, threads: 1 }, stop));
+    }
+    await assert.rejects(untyped(addon, 'openEngine', spec), { code: 'ERR_USAGE', message: /newStop/ });
+  });
+
+  it('a stop that was asked for before ends every opening that holds it, and nothing that is open', async () => {
+    const stop = addon.newStop();
+    const open = await addon.openEngine(demoSpec('llama'), stop);
+    stop.request();
+    stop.request();
+    await assert.rejects(addon.openEngine(demoSpec('llama'), stop), { code: 'ERR_CLOSED', message: /stopped/ });
+    const spec = { basePath: demoFile('llama', 'base.gguf'), threads: 1 };
+    await assert.rejects(addon.openTokenizer(spec, stop), { code: 'ERR_CLOSED', message: /stopped/ });
+    assert.equal((await scoreAlone(open, rows[0] ?? [])).length, 3);
+    await open.close();
   });
 
   it('names the device that is not there', async () => {
     for (const device of ['cuda:63', 'cuda', 'gpu', '']) {
-      await assert.rejects(addon.openEngine(demoSpec('gemma', { device })), { code: 'ERR_DEVICE_UNKNOWN' }, device);
+      await assert.rejects(open(demoSpec('gemma', { device })), { code: 'ERR_DEVICE_UNKNOWN' }, device);
     }
   });
 
   it("carries the caller's stack in a rejection", async () => {
-    const error: unknown = await addon
-      .openEngine(demoSpec('llama', { basePath: '/nowhere.gguf' }))
-      .catch((e: unknown) => e);
+    const error: unknown = await open(demoSpec('llama', { basePath: '/nowhere.gguf' })).catch((e: unknown) => e);
     assert.ok(typeof error === 'object' && error !== null && 'stack' in error);
     assert.match(String(error.stack), /nowhere\.gguf[\s\S]*border\.test/);
   });
@@ -153,7 +175,9 @@ describe('the native tokenizer', () => {
   let tokenizer: NativeTokenizer;
 
   before(async () => {
-    tokenizer = await loadAddon().openTokenizer({ basePath: demoFile('llama', 'base.gguf'), threads: 2 });
+    const addon = loadAddon();
+    const spec = { basePath: demoFile('llama', 'base.gguf'), threads: 2 };
+    tokenizer = await addon.openTokenizer(spec, addon.newStop());
   });
   after(() => tokenizer.close());
 
@@ -186,7 +210,9 @@ describe('the native tokenizer', () => {
   });
 
   it('refuses work once it is closed, and closes twice', async () => {
-    const own = await loadAddon().openTokenizer({ basePath: demoFile('gemma', 'base.gguf'), threads: 1 });
+    const addon = loadAddon();
+    const spec = { basePath: demoFile('gemma', 'base.gguf'), threads: 1 };
+    const own = await addon.openTokenizer(spec, addon.newStop());
     const last = own.tokenize(['still answered'], true);
     await own.close();
     await own.close();

@@ -41,10 +41,10 @@ function mutate(original: Buffer, seed: number): Buffer {
 async function open(addon: NativeAddon, model: DemoModel, changed: Readonly<Record<string, string>>): Promise<string> {
   const spec = demoSpec(model, changed);
   try {
-    const engine = await addon.openEngine(spec);
+    const engine = await addon.openEngine(spec, addon.newStop());
     await engine.score(Int32Array.of(2, 5, 6, 7), Int32Array.of(0, 4));
     await engine.close();
-    const tokenizer = await addon.openTokenizer({ basePath: spec.basePath, threads: 1 });
+    const tokenizer = await addon.openTokenizer({ basePath: spec.basePath, threads: 1 }, addon.newStop());
     await tokenizer.tokenize(['hello <eos> é🍍'], true);
     await tokenizer.close();
     return 'opened';

@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/stop.h"
 #include "error.h"
 
 namespace pairscore {
@@ -112,6 +113,7 @@ void Uploader::copy_from_file(char * target, const GgufFile & file, const Tensor
                   "Expected a readable file at " + file_path_ + " but received: " + std::strerror(errno));
   }
   for (size_t done = 0; done < tensor.bytes; done += kBufferBytes) {
+    throw_if_stopped();
     const size_t part = std::min<size_t>(kBufferBytes, tensor.bytes - done);
     const int buffer = next_buffer();
     if (!read_shared(file_, pinned_[buffer].as<char>(), part, tensor.offset + done)) {

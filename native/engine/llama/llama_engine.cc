@@ -12,6 +12,8 @@
 #include "engine/llama/llama_backend.h"
 #include "engine/log.h"
 #include "engine/rows.h"
+#include "engine/stop.h"
+#include "engine/values.h"
 #include "error.h"
 #include "ggml-cpu.h"
 #include "llama-cpp.h"
@@ -108,7 +110,9 @@ LlamaEngine::LlamaEngine(const EngineSpec & spec) : spec_(spec) {
   std::optional<Adapter> adapter;
   if (!spec.adapter_path.empty()) adapter.emplace(spec.adapter_path, base);
 
+  check_values(base, spec.threads);
   load_model(base_info);
+  throw_if_stopped();
   if (adapter) load_adapter(*adapter);
   describe(base_info);
 
@@ -127,7 +131,9 @@ void LlamaEngine::load_model(const BaseInfo & base) {
   params.n_gpu_layers = device_ ? -1 : 0;
   params.split_mode = LLAMA_SPLIT_MODE_NONE;
   params.main_gpu = device_ ? 0 : -1;
-  params.check_tensors = true;
+  // check_values has looked at them: llama.cpp would do so on a thread for each tensor, and hear of a stop only after.
+  params.check_tensors = false;
+  params.progress_callback = [](float, void *) { return !is_stopped(); };
   if (base.architecture == "gemma2" && !spec_.attention_soft_cap) {
     overrides[0].tag = LLAMA_KV_OVERRIDE_TYPE_FLOAT;
     std::strcpy(overrides[0].key, "gemma2.attn_logit_softcapping");
@@ -138,13 +144,10 @@ void LlamaEngine::load_model(const BaseInfo & base) {
   }
   model_.reset(llama_model_load_from_file(spec_.base_path.c_str(), params));
   if (!model_) {
+    throw_if_stopped();
     const std::string reason = log.reason();
-    const bool values =
-        reason.find("invalid data") != std::string::npos || reason.find("invalid float") != std::string::npos;
     const bool memory = device_ && reason.find("alloc") != std::string::npos;
-    throw Error(values   ? Code::model_values
-                : memory ? Code::device_memory
-                         : Code::model_file,
+    throw Error(memory ? Code::device_memory : Code::model_file,
                 "Expected to load " + spec_.base_path + " on " + spec_.device + " but llama.cpp could not" + reason);
   }
 }

@@ -12,6 +12,7 @@
 #include "engine/llama/llama_backend.h"
 #include "engine/log.h"
 #include "engine/spm_tokenizer.h"
+#include "engine/stop.h"
 #include "error.h"
 #include "llama-cpp.h"
 
@@ -36,6 +37,7 @@ class LlamaTokenizer final : public Tokenizer {
     }
     all_added_ = AddedTokens(all);
     user_defined_ = AddedTokens(user_defined);
+    throw_if_stopped();
     if (is_spm_ && matches_added_) open_spm();
   }
 
@@ -78,6 +80,7 @@ class LlamaTokenizer final : public Tokenizer {
   void open_vocabulary(const std::string & base_path) {
     init_llama();
     check_vocabulary(GgufFile(base_path));
+    throw_if_stopped();
     LogCapture log;
     llama_model_params params = llama_model_default_params();
     ggml_backend_dev_t no_devices[] = {nullptr};
@@ -88,6 +91,7 @@ class LlamaTokenizer final : public Tokenizer {
     if (!model_)
       throw Error(Code::model_file,
                   "Expected to read the vocabulary of " + base_path + " but llama.cpp could not" + log.reason());
+    throw_if_stopped();
     vocab_ = llama_model_get_vocab(model_.get());
     const enum llama_vocab_type type = llama_vocab_type(vocab_);
     if (type == LLAMA_VOCAB_TYPE_NONE) {
@@ -188,7 +192,8 @@ class LlamaTokenizer final : public Tokenizer {
 
 }  // namespace
 
-std::unique_ptr<Tokenizer> open_tokenizer(const std::string & base_path, int32_t threads) {
+std::unique_ptr<Tokenizer> open_tokenizer(const std::string & base_path, int32_t threads, const Stop & stop) {
+  const StopScope scope(stop);
   return std::make_unique<LlamaTokenizer>(base_path, threads);
 }
 
