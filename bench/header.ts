@@ -5,6 +5,7 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { buildInfo } from '../lib/native/engine';
 import type { DeviceInfo } from '../lib/native/contract';
+import type { PlacedModel } from '../lib/model/place-ensemble';
 import type { BenchOptions } from './options';
 
 export const ROOT = join(__dirname, '..');
@@ -49,6 +50,14 @@ export function headerText(header: Header): string {
     `ensemble ${settings.synthetic ? 'synthetic, full size' : settings.ensemble}, ${settings.rows} rows, ${settings.threads} threads, compute ${settings.computes?.join(', ') ?? 'auto'}, weights ${settings.weights ?? 'auto'}`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** Where a model goes, and what memory it was expected to take there. */
+export function placeText({ spec, devices, gpuBatchTokens, gpuWeights, gpuMemory }: PlacedModel): string {
+  const where = `${spec.name} on ${devices.join(', ')}`;
+  if (gpuMemory === null || devices.every((device) => device === 'cpu')) return `${where}\n`;
+  const gib = (gpuMemory.total / 2 ** 30).toFixed(1);
+  return `${where}: ${gpuWeights} weights, calls of up to ${gpuBatchTokens} tokens, at most ${gib} GiB on each\n`;
 }
 
 /** A tree that travelled without its history says so through the environment. */

@@ -6,7 +6,7 @@ import type { PlacedModel } from '../lib/model/place-ensemble';
 import { benchCeiling } from './cases/ceiling';
 import { benchPeers } from './cases/peers';
 import type { Ceiling } from './ceiling';
-import { headerText, readHeader } from './header';
+import { headerText, placeText, readHeader } from './header';
 import { placeForBench, usualDevices } from './models';
 import { readOptions, USAGE, type BenchOptions, type CaseName } from './options';
 import { joinReports, reportText, type CaseReport } from './report';
@@ -30,12 +30,12 @@ async function main(argv: readonly string[]): Promise<void> {
   const options = { ...asked, ensemble };
   const header = readHeader(options);
   const tell = (text: string): boolean => (options.json === '-' ? process.stderr : process.stdout).write(text);
-  tell(`${headerText(header)}\n`);
   const bench = {
     options,
     models: await placeForBench(options),
     devices: options.devices ?? usualDevices(),
   };
+  tell(`${headerText(header)}${bench.models.map(placeText).join('')}\n`);
   const show = (report: CaseReport): boolean =>
     tell(`${reportText(report, options.markdown ? 'markdown' : 'plain')}\n`);
   const reports = await runCases(bench, show);

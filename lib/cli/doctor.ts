@@ -1,4 +1,5 @@
 import { availableParallelism, totalmem } from 'node:os';
+import type { WeightStorage } from '../compute';
 import { writeStream } from '../csv/write';
 import { readEnsemble, type EnsembleSpec } from '../model/ensemble';
 import type { MemoryEstimate } from '../model/memory';
@@ -24,6 +25,7 @@ interface Place {
   readonly name: string;
   readonly devices: readonly string[];
   readonly gpuBatchTokens: number;
+  readonly gpuWeights: WeightStorage;
   readonly gpuMemory: MemoryEstimate | null;
 }
 
@@ -119,11 +121,13 @@ function deviceLine({ device, name, totalBytes, freeBytes }: DeviceInfo): string
   return `device ${device}: ${name}, ${gibibytes(freeBytes)} of ${gibibytes(totalBytes)} free`;
 }
 
-function placeLine({ name, devices, gpuBatchTokens, gpuMemory }: Place): string {
+function placeLine({ name, devices, gpuBatchTokens, gpuWeights, gpuMemory }: Place): string {
   const where = `model ${name} goes on ${devices.join(', ')}`;
   if (gpuMemory === null || devices.every((device) => device === 'cpu')) return where;
   const { weights, cache, scratch, total } = gpuMemory;
-  const parts = `weights ${gibibytes(weights)}, keys and values ${gibibytes(cache)}, scratch ${gibibytes(scratch)}`;
+  const kept = gpuWeights === 'auto' ? '' : `${gpuWeights} `;
+  const cached = cache === 0 ? '' : `keys and values ${gibibytes(cache)}, `;
+  const parts = `${kept}weights ${gibibytes(weights)}, ${cached}scratch ${gibibytes(scratch)}`;
   return `${where}, at most ${gibibytes(total)} on each GPU (${parts}) with batches of ${gpuBatchTokens} tokens`;
 }
 

@@ -63,7 +63,8 @@ function workBytes(shape: BaseShape, tokens: number, { batch, storage }: Work): 
   const each =
     hidden * (F32 + activation + WIDE) + (qkv + query) * WIDE + feedForward * (2 * WIDE + activation) + narrow;
   const last = hidden * (2 * F32 + activation) + query * WIDE;
-  const expanded = storage === 'streamed' ? WIDE * largestMatrix(shape) : 0;
+  // Streamed weights are expanded into it, resident ones turned into the safer 16-bit type for a row that needs it.
+  const expanded = storage === 'fp8' ? 0 : WIDE * largestMatrix(shape);
   return tokens * each + batch.maxBatchSequences * last + expanded + WORKSPACE_BYTES + SMALL_BYTES;
 }
 
