@@ -13,7 +13,7 @@ from rows import lora_targets, need, random_model, read_rows, say, synchronize
 need('torch', 'transformers')
 import torch  # noqa: E402
 
-BATCHES = (4, 8, 24)
+BATCHES = (8, 24)
 ADAPTED_BATCHES = (8,)  # beside the weights it is slower at every size
 
 
