@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import { PairscoreError } from '../errors';
 
 /** A file of untrusted content, read by checked ranges. */
@@ -22,17 +22,13 @@ export async function openByteFile(path: string): Promise<ByteFile> {
       cause,
     );
   });
-  const stat = await handle.stat();
-  if (!stat.isFile()) {
+  const size = await sizeOf(handle, path).catch(async (error: unknown) => {
     await handle.close();
-    throw fileError(path, 'Expected a file but received something else');
-  }
+    throw error;
+  });
   const read = async (offset: number, length: number): Promise<Buffer> => {
-    if (!(offset >= 0 && length >= 0 && offset + length <= stat.size)) {
-      throw fileError(
-        path,
-        `Expected bytes ${offset} to ${offset + length} but the file has ${stat.size}: it is truncated`,
-      );
+    if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
+      throw fileError(path, `Expected bytes ${offset} to ${offset + length} but the file has ${size}: it is truncated`);
     }
     const bytes = Buffer.allocUnsafe(length);
     for (let done = 0; done < length;) {
@@ -42,5 +38,11 @@ export async function openByteFile(path: string): Promise<ByteFile> {
     }
     return bytes;
   };
-  return { path, size: stat.size, read, close: () => handle.close() };
+  return { path, size, read, close: () => handle.close() };
+}
+
+async function sizeOf(handle: FileHandle, path: string): Promise<number> {
+  const stat = await handle.stat();
+  if (!stat.isFile()) throw fileError(path, 'Expected a file but received something else');
+  return stat.size;
 }

@@ -4,7 +4,7 @@
  */
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -13,7 +13,6 @@ import { readAdapter } from '../../../lib/import/adapter';
 import { parseAdapterConfig } from '../../../lib/import/adapter-config';
 import { parseAdapterKey } from '../../../lib/import/adapter-key';
 import { dequantisedStore } from '../../../lib/import/bitsandbytes';
-import { openGguf } from '../../../lib/model/gguf-file';
 import { readHfConfig } from '../../../lib/import/hf-config';
 import { isObject } from '../../../lib/import/json';
 import { readPickle } from '../../../lib/import/pickle';
@@ -23,6 +22,7 @@ import { readAll, type TensorStore } from '../../../lib/import/tensor';
 import { readTokenizerFacts } from '../../../lib/import/tokenizer-facts';
 import { openTorch } from '../../../lib/import/torch';
 import { readVocabulary } from '../../../lib/import/vocabulary';
+import { openGguf } from '../../../lib/model/gguf-file';
 import { pickled, torchArchive, write } from './archive';
 import { scratchFolder } from './scratch';
 
@@ -70,6 +70,19 @@ function apply(bytes: Buffer, { kind, at, value }: Edit): Buffer {
   return copy;
 }
 
+/** Of ours: a handle that an error leaves open holds its file until the garbage collector comes. */
+function openFiles(): readonly string[] {
+  if (process.platform !== 'linux') return [];
+  const files = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(join('/proc/self/fd', fd));
+    } catch {
+      return '';
+    }
+  });
+  return files.filter((file) => file.startsWith(`${folder}/`));
+}
+
 async function survives(work: () => Promise<unknown>): Promise<void> {
   const started = performance.now();
   try {
@@ -81,6 +94,7 @@ async function survives(work: () => Promise<unknown>): Promise<void> {
     );
   }
   assert.ok(performance.now() - started < SLOW_MS, 'Expected an answer in time');
+  assert.deepEqual(openFiles(), []);
 }
 
 async function readEverything(open: () => Promise<TensorStore>): Promise<void> {
@@ -134,15 +148,26 @@ describe('damaged files are refused or read', () => {
   const gguf = readFileSync(join(__dirname, '..', '..', '..', 'models', 'demo', 'llama', 'head.gguf'));
   fuzz('GGUF', damaged(gguf, 400), async (path) => {
     const file = await openGguf(path);
-    for (const tensor of file.tensors.values()) await file.read(tensor.offset, tensor.byteLength);
-    await file.close();
+    try {
+      for (const tensor of file.tensors.values()) await file.read(tensor.offset, tensor.byteLength);
+    } finally {
+      await file.close();
+    }
   });
 
   fuzz('SentencePiece model', damaged(read('gemma-base/tokenizer.model')), (path) => readPieces(path));
 
   const quantised = read('llama-nf4/model.safetensors');
   fuzz('bitsandbytes', damaged(quantised, 8000), (path) =>
-    readEverything(async () => dequantisedStore(await openSafetensors(path))),
+    readEverything(async () => {
+      const opened = await openSafetensors(path);
+      try {
+        return await dequantisedStore(opened);
+      } catch (error) {
+        await opened.close();
+        throw error;
+      }
+    }),
   );
 });
 
