@@ -16,20 +16,24 @@ using namespace pairscore;
 
 namespace {
 
+struct Run {
+  uint64_t start, end;  // ns
+  std::string name;
+};
+
 struct Sum {
-  double microseconds = 0;
+  double microseconds = 0, waited = 0;  // of the kernel, and of the device before it
   int calls = 0;
 };
 
-std::map<std::string, Sum> sums;
-uint64_t first_start = UINT64_MAX, last_end = 0;
+std::vector<Run> runs;
 
 // "void pairscore::(anonymous namespace)::gate_kernel<...>(...)" -> "gate_kernel"; cuBLASLt's own names as they are.
 std::string short_name(const char * mangled) {
   const std::string name = mangled;
   for (const char * kernel : {"attention_hopper_kernel", "attention_kernel", "add_norm_kernel", "gate_e4m3_kernel",
-                              "gate_kernel", "rope_kernel", "embed_kernel", "gather_kernel", "head_kernel",
-                              "quantize_rows_kernel", "expand_lora_kernel", "expand_kernel"}) {
+                              "gated_product_kernel", "gate_kernel", "rope_kernel", "embed_kernel", "gather_kernel",
+                              "head_kernel", "quantize_rows_kernel", "expand_lora_kernel", "expand_kernel"}) {
     if (name.find(kernel) != std::string::npos) return kernel;
   }
   return name.substr(0, 90);
@@ -46,11 +50,7 @@ void CUPTIAPI take_buffer(CUcontext, uint32_t, uint8_t * buffer, size_t, size_t 
   while (cuptiActivityGetNextRecord(buffer, valid, &record) == CUPTI_SUCCESS) {
     if (record->kind != CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) continue;
     const auto * kernel = reinterpret_cast<const CUpti_ActivityKernel9 *>(record);
-    Sum & sum = sums[short_name(kernel->name)];
-    sum.microseconds += static_cast<double>(kernel->end - kernel->start) / 1e3;
-    sum.calls++;
-    first_start = std::min<uint64_t>(first_start, kernel->start);
-    last_end = std::max<uint64_t>(last_end, kernel->end);
+    runs.push_back({kernel->start, kernel->end, short_name(kernel->name)});
   }
   std::free(buffer);
 }
@@ -85,6 +85,16 @@ int run(char ** argv) {
   if (cuptiActivityEnable(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) != CUPTI_SUCCESS) return 1;
   score();
   cuptiActivityFlushAll(1);
+  std::sort(runs.begin(), runs.end(), [](const Run & a, const Run & b) { return a.start < b.start; });
+  std::map<std::string, Sum> sums;
+  uint64_t end = runs.front().start;
+  for (const Run & run : runs) {
+    Sum & sum = sums[run.name];
+    sum.microseconds += static_cast<double>(run.end - run.start) / 1e3;
+    sum.waited += run.start > end ? static_cast<double>(run.start - end) / 1e3 : 0;
+    sum.calls++;
+    end = std::max(end, run.end);
+  }
   std::vector<std::pair<double, std::string>> order;
   double busy = 0;
   for (const auto & [name, sum] : sums) {
@@ -92,12 +102,13 @@ int run(char ** argv) {
     busy += sum.microseconds;
   }
   std::sort(order.rbegin(), order.rend());
-  const double wall = static_cast<double>(last_end - first_start) / 1e3, count = static_cast<double>(tokens.size());
+  const double wall = static_cast<double>(end - runs.front().start) / 1e3, count = static_cast<double>(tokens.size());
   std::printf("%s %s %s: %.3f us a token on the device, of which %.3f in kernels and %.3f between them\n",
               engine->info().architecture.c_str(), argv[4], argv[5], wall / count, busy / count, (wall - busy) / count);
   for (const auto & [time, name] : order)
-    std::printf("  %7.3f us a token %5.1f %% %6d calls of %8.1f us  %s\n", time / count, 100 * time / wall,
-                sums[name].calls, time / sums[name].calls, name.c_str());
+    std::printf("  %7.3f us a token %5.1f %% %6d calls of %8.1f us, %5.1f us after another  %s\n", time / count,
+                100 * time / wall, sums[name].calls, time / sums[name].calls, sums[name].waited / sums[name].calls,
+                name.c_str());
   return 0;
 }
 

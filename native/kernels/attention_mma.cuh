@@ -6,21 +6,6 @@
 
 namespace pairscore {
 
-__device__ inline uint32_t shared_address(const void * p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
-
-template <typename T>
-__device__ inline uint32_t pack2(float a, float b);
-template <>
-__device__ inline uint32_t pack2<__half>(float a, float b) {
-  const __half2 pair = __floats2half2_rn(a, b);
-  return *reinterpret_cast<const uint32_t *>(&pair);
-}
-template <>
-__device__ inline uint32_t pack2<__nv_bfloat16>(float a, float b) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
-  return *reinterpret_cast<const uint32_t *>(&pair);
-}
-
 // c (16, 8) += a (16, 16) b (16, 8); fragments as PTX lays them out.
 template <typename T, AttentionPath P>
 __device__ inline void multiply_add(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {

@@ -1,4 +1,4 @@
-// Helpers of every .cu: conversions, 8-element vectors, block sums, launch checks.
+// Helpers of every .cu: conversions, shared addresses, 8-element vectors, block sums, launch checks.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -64,6 +64,22 @@ __device__ inline void store8(T * target, const float (&values)[8]) {
 #pragma unroll
   for (int i = 0; i < 8; i++) eight.value[i] = narrow<T>(values[i]);
   *reinterpret_cast<Eight<T> *>(target) = eight;
+}
+
+__device__ inline uint32_t shared_address(const void * p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
+
+// Two 16-bit values, a in the lower half.
+template <typename T>
+__device__ inline uint32_t pack2(float a, float b);
+template <>
+__device__ inline uint32_t pack2<__half>(float a, float b) {
+  const __half2 pair = __floats2half2_rn(a, b);
+  return *reinterpret_cast<const uint32_t *>(&pair);
+}
+template <>
+__device__ inline uint32_t pack2<__nv_bfloat16>(float a, float b) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
+  return *reinterpret_cast<const uint32_t *>(&pair);
 }
 
 struct Add {

@@ -1,19 +1,14 @@
 // 16-bit: a thread makes 8 values. e4m3: a block makes a row, whose largest value sets the row's scale.
-#include "kernels/device.cuh"
 #include "kernels/gate.h"
+
+#include "kernels/activation.cuh"
+#include "kernels/device.cuh"
 
 namespace pairscore {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kRowThreads = 512;
-
-template <Activation A>
-__device__ inline float activate(float x) {
-  // gelu(x) = x sigmoid(2u), u = sqrt(2/pi) (x + 0.044715 x^3)
-  const float t = A == Activation::silu ? x : 1.5957691216057308f * x * (1.f + 0.044715f * x * x);
-  return __fdividef(x, 1.f + __expf(-t));
-}
 
 template <Activation A, typename T>
 __device__ inline void gate8(const T * row, int64_t columns, int64_t c, float (&out)[8]) {

@@ -1,8 +1,9 @@
 // Every kernel against its CPU twin, over odd sizes and poisoned outputs. Needs a GPU.
 #include <algorithm>
 
+#include "engine/cuda/products.h"
 #include "ggml.h"
-#include "kernels/gate.h"
+#include "kernels/gated_product.h"
 #include "kernels/norm.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"
@@ -133,6 +134,69 @@ TEST("gate gives its twin's products for both activations, in 16 bits and in e4m
     check_gate(Element::bf16, Element::e4m3, 3, 32768, activation);
     check_gate(Element::bf16, Element::bf16, 70000, 16, activation);
   }
+}
+
+void check_gated_product(Element element, int64_t rows, int64_t columns, int64_t depth, Activation activation) {
+  const size_t count = static_cast<size_t>(rows * columns);
+  const std::vector<float> a = rounded(random_normal(static_cast<size_t>(rows * depth), 1), element),
+                           w = rounded(random_normal(static_cast<size_t>(2 * columns * depth), 0.1f), element);
+  std::vector<float> expected(count);
+  const DeviceBuffer a_at = to_device(a, element), w_at = to_device(w, element), out_at = poisoned(count + 64, element);
+  const GatedProductArgs args{a_at.data(), w_at.data(), out_at.data(), rows, columns, depth, activation, element};
+  if (!gated_product_fits(args)) return;
+  gated_product(args, nullptr);
+  gated_product_reference(args, a.data(), w.data(), expected.data());
+  const std::string what = label("gated_product of depth " + std::to_string(depth), element, rows, columns);
+  std::vector<float> out = from_device(out_at, count + 64, element);
+  for (size_t i = count; i < out.size(); i++) expect(std::isnan(out[i]), what + ": wrote past its output");
+  out.resize(count);
+  expect_close(out, expected, tolerance_of(element), what);
+}
+
+TEST("gated_product gives its twin's values for tiles that rows, columns and depth fill in part") {
+  for (Activation activation : {Activation::gelu_tanh, Activation::silu}) {
+    for (Element element : kWide) {
+      for (int64_t rows : {1, 2, 31, 32, 33, 127, 129}) {
+        for (int64_t columns : {16, 136, 272}) {
+          for (int64_t depth : {16, 80, 592}) check_gated_product(element, rows, columns, depth, activation);
+        }
+      }
+      check_gated_product(element, 2047, 144, 320, activation);
+    }
+  }
+}
+
+TEST("gated_product gives its twin's values where a block makes several tiles") {
+  check_gated_product(Element::f16, 1300, 2192, 208, Activation::gelu_tanh);
+  check_gated_product(Element::bf16, 600, 4112, 272, Activation::silu);
+}
+
+TEST("a gated product is the same whichever kernels the trials choose, and apart from the trials") {
+  const int64_t rows = 2100, columns = 256, depth = 192;
+  const std::vector<float> a = rounded(random_normal(rows * depth, 1), Element::bf16),
+                           w = rounded(random_normal(2 * columns * depth, 0.1f), Element::bf16);
+  const DeviceBuffer a_at = to_device(a, Element::bf16), w_at = to_device(w, Element::bf16),
+                     wide_at = poisoned(2 * rows * columns, Element::bf16),
+                     out_at = poisoned(rows * columns, Element::bf16);
+  std::vector<float> expected(rows * columns);
+  gated_product_reference({nullptr, nullptr, nullptr, rows, columns, depth, Activation::silu, Element::bf16}, a.data(),
+                          w.data(), expected.data());
+  OwnStream stream;
+  Products products(stream.get(), Gating::fused);
+  const auto run = [&] {
+    check_cuda(cudaMemset(out_at.data(), 0xff, out_at.bytes()), "poisoning an output");
+    products.run_gated(
+        {a_at.data(), w_at.data(), wide_at.data(), rows, 2 * columns, depth, 2 * columns, nullptr, nullptr,
+         Element::bf16, Element::bf16},
+        {wide_at.data(), rows, columns, Activation::silu, out_at.data(), nullptr, Element::bf16, Element::bf16});
+    stream.wait();
+    expect_close(from_device(out_at, rows * columns, Element::bf16), expected, 2 * tolerance_of(Element::bf16), "gated");
+  };
+  run();
+  products.start_trials();
+  for (int i = 0; i < 20; i++) run();
+  products.finish_trials();
+  run();
 }
 
 TEST("quantize_rows keeps values within e4m3's step and a row of zeros at zero") {

@@ -26,7 +26,11 @@ const T * at(const DeviceBuffer & buffer, int64_t offset) {
 }  // namespace
 
 Forward::Forward(const ModelShape & shape, const Weights & weights, const ForwardSpec & spec, int32_t labels)
-    : shape_(shape), weights_(weights), spec_(spec), labels_(labels), products_(stream_.get()) {
+    : shape_(shape),
+      weights_(weights),
+      spec_(spec),
+      labels_(labels),
+      products_(stream_.get(), spec.attention == AttentionPath::turing ? Gating::apart : Gating::fused) {
   const int64_t tokens = spec.limits.tokens, rows = spec.limits.rows, activation = element_bytes(spec.compute);
   x_ = buffer(tokens, shape.hidden * 4);
   h_ = buffer(tokens, shape.hidden * activation);
@@ -124,7 +128,7 @@ const void * Forward::use(const PackedWeight & weight) {
 }
 
 // product.w is the packed weight in use; the slice chooses its rows.
-void Forward::multiply(const PackedWeight & weight, Slice slice, const Product & product) {
+Product Forward::complete(const PackedWeight & weight, Slice slice, const Product & product) const {
   Product sliced = product;
   sliced.w = static_cast<const char *>(product.w) + slice.first * weight.depth * element_bytes(spec_.compute);
   sliced.columns = slice.count;
@@ -136,7 +140,11 @@ void Forward::multiply(const PackedWeight & weight, Slice slice, const Product &
     sliced.w_scale = weight.scale.as<float>();
     if (!sliced.a_scale) sliced.a_scale = one_.as<float>();
   }
-  products_.run(sliced);
+  return sliced;
+}
+
+void Forward::multiply(const PackedWeight & weight, Slice slice, const Product & product) {
+  products_.run(complete(weight, slice, product));
 }
 
 // q, k, v of all tokens; in the last layer q of the last tokens only, which are all that goes on from there.
@@ -209,21 +217,12 @@ void Forward::finish_attention(const Rows & rows, int32_t layer) {
 void Forward::feed_forward(const Rows & rows, int32_t layer) {
   const LayerWeights & weights = weights_.layers[static_cast<size_t>(layer)];
   const float * scale = narrow() ? at<float>(norm_scales_, (2 * layer + 1) * kScaleStride) : nullptr;
-  multiply(weights.gate_up, {0, 2 * shape_.feed_forward},
-           {rows.h,
-            use(weights.gate_up),
-            gate_up_.data(),
-            rows.count,
-            0,
-            0,
-            2 * shape_.feed_forward,
-            scale,
-            nullptr,
-            {},
-            {}});
-  gate({gate_up_.data(), rows.count, shape_.feed_forward, shape_.activation, gated_.data(), row_scales_.as<float>(),
-        wide(), spec_.compute},
-       stream_.get());
+  const int64_t wide_columns = 2 * int64_t(shape_.feed_forward);
+  const Product gate_up =
+      complete(weights.gate_up, {0, wide_columns},
+               {rows.h, use(weights.gate_up), gate_up_.data(), rows.count, 0, 0, wide_columns, scale, nullptr, {}, {}});
+  products_.run_gated(gate_up, {gate_up_.data(), rows.count, shape_.feed_forward, shape_.activation, gated_.data(),
+                                row_scales_.as<float>(), wide(), spec_.compute});
   multiply(weights.down, {0, shape_.hidden},
            {gated_.data(), use(weights.down), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
   normalize(rows, 2 * layer + 2, shape_.post_norms ? &weights.post_feed_norm : nullptr,

@@ -48,6 +48,7 @@ class Forward {
   DeviceBuffer buffer(int64_t rows, int64_t row_bytes);
   void run(const DeviceBatch & batch);
   const void * use(const PackedWeight & weight);
+  Product complete(const PackedWeight & weight, Slice slice, const Product & product) const;
   void multiply(const PackedWeight & weight, Slice slice, const Product & product);
   void run_layer(const DeviceBatch & batch, int32_t layer);
   void turn_keys(const DeviceBatch & batch);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "error.h"
+#include "kernels/gated_product.h"
 
 namespace pairscore {
 namespace {
@@ -44,9 +45,10 @@ int row_group(int64_t rows) {
 
 }  // namespace
 
-// cuBLASLt's descriptors for one product. It is column-major: out^T (columns, rows) = w (columns, depth) a^T.
+// cuBLASLt's descriptors for one product, and the gate after it, if any. It is column-major: out^T (columns, rows) =
+// w (columns, depth) a^T.
 struct Products::Call {
-  Call(const LtLibrary & library, const Product & p) : lt(library), product(p) {
+  Call(const LtLibrary & library, const Product & p, const GateArgs * g) : lt(library), product(p), gate(g) {
     check_lt(lt.desc_create(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "describing a product");
     const cublasOperation_t transpose = CUBLAS_OP_T;
     check_lt(lt.desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSA, &transpose, sizeof transpose), "describing a product");
@@ -73,44 +75,68 @@ struct Products::Call {
     if (desc) lt.desc_destroy(desc);
   }
 
+  GatedProductArgs gated() const {
+    return {product.a,     product.w,     gate->out,        gate->rows,
+            gate->columns, product.depth, gate->activation, product.element};
+  }
+
   const LtLibrary & lt;
   const Product & product;
+  const GateArgs * const gate;  // or null
   cublasLtMatmulDesc_t desc = nullptr;
   cublasLtMatrixLayout_t w = nullptr, a = nullptr, out = nullptr;
 };
 
-Products::Products(cudaStream_t stream) : lt_(lt_library()), stream_(stream), workspace_(kWorkspaceBytes) {
+Products::Products(cudaStream_t stream, Gating gating)
+    : lt_(lt_library()), stream_(stream), gating_(gating), workspace_(kWorkspaceBytes) {
   check_lt(lt_.create(&handle_), "creating a cuBLASLt handle");
 }
 
 Products::~Products() { lt_.destroy(handle_); }
 
-cublasStatus_t Products::multiply(Call & call, const cublasLtMatmulAlgo_t * algorithm) {
-  const float one = 1, zero = 0;
-  const Product & p = call.product;
-  return lt_.matmul(handle_, call.desc, &one, p.w, call.w, p.a, call.a, &zero, p.out, call.out, p.out, call.out,
-                    algorithm, workspace_.data(), kWorkspaceBytes, stream_);
-}
-
 void Products::run(const Product & product) {
   if (product.rows == 0) return;
-  Call call(lt_, product);
-  const Key key{row_group(product.rows), product.columns, product.depth, product.out_stride, product.element};
+  Call call(lt_, product, nullptr);
+  run(call);
+}
+
+void Products::run_gated(const Product & product, const GateArgs & gate) {
+  if (product.rows == 0) return;
+  Call call(lt_, product, &gate);
+  run(call);
+}
+
+void Products::run(Call & call) {
+  const Product & p = call.product;
+  const Key key{row_group(p.rows), p.columns, p.depth, p.out_stride, p.element, call.gate != nullptr};
   auto known = choices_.find(key);
-  if (known == choices_.end()) known = choices_.emplace(key, find(product, call)).first;
+  if (known == choices_.end()) known = choices_.emplace(key, find(call)).first;
   Choice & choice = known->second;
   const bool tried = trying_ && !choice.settled;
-  const size_t candidate = tried ? choice.calls++ % choice.candidates.size() : choice.best;
+  const size_t candidate = tried ? choice.calls++ % choice.candidates : choice.best;
   if (tried) {
     trials_.push_back(std::make_unique<Trial>());
     trials_.back()->choice = &choice;
     trials_.back()->candidate = candidate;
     trials_.back()->start.record(stream_);
   }
-  // An algorithm may serve its group's first shape and not this one: cuBLASLt then chooses by itself.
-  if (multiply(call, &choice.candidates[candidate]) != CUBLAS_STATUS_SUCCESS)
-    check_lt(multiply(call, nullptr), "multiplying " + shape_text(product));
+  launch(call, choice, candidate);
   if (tried) trials_.back()->stop.record(stream_);
+}
+
+void Products::launch(Call & call, const Choice & choice, size_t candidate) {
+  if (candidate == choice.algorithms.size()) return gated_product(call.gated(), stream_);
+  // An algorithm may serve its group's first shape and not this one: cuBLASLt then chooses by itself.
+  if (!multiply(call, &choice.algorithms[candidate]) && !multiply(call, nullptr))
+    throw Error(Code::device_failed, "Expected cuBLASLt to take " + shape_text(call.product) + " but it refused");
+  if (call.gate) gate(*call.gate, stream_);
+}
+
+bool Products::multiply(Call & call, const cublasLtMatmulAlgo_t * algorithm) {
+  const float one = 1, zero = 0;
+  const Product & p = call.product;
+  return lt_.matmul(handle_, call.desc, &one, p.w, call.w, p.a, call.a, &zero, p.out, call.out, p.out, call.out,
+                    algorithm, workspace_.data(), kWorkspaceBytes, stream_) == CUBLAS_STATUS_SUCCESS;
 }
 
 void Products::start_trials() { trying_ = true; }
@@ -133,17 +159,18 @@ void Products::finish_trials() {
   }
 }
 
-float Products::time(Call & call, const cublasLtMatmulAlgo_t & algorithm, int repeats) {
+// Milliseconds of one launch; infinite where it fails.
+float Products::time(const std::function<bool()> & launch, int repeats) {
   start_.record(stream_);
   for (int i = 0; i < repeats; i++) {
-    if (multiply(call, &algorithm) != CUBLAS_STATUS_SUCCESS) return INFINITY;
+    if (!launch()) return INFINITY;
   }
   stop_.record(stream_);
   stop_.wait();
   return stop_.since(start_) / static_cast<float>(repeats);
 }
 
-Products::Choice Products::find(const Product & product, Call & call) {
+Products::Choice Products::find(Call & call) {
   cublasLtMatmulPreference_t preference = nullptr;
   check_lt(lt_.preference_create(&preference), "asking for algorithms");
   check_lt(lt_.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes,
@@ -154,31 +181,55 @@ Products::Choice Products::find(const Product & product, Call & call) {
   const cublasStatus_t status = lt_.heuristic(handle_, call.desc, call.w, call.a, call.out, call.out, preference,
                                               kCandidates, results.data(), &count);
   lt_.preference_destroy(preference);
-  check_lt(status, "finding an algorithm for " + shape_text(product));
+  check_lt(status, "finding an algorithm for " + shape_text(call.product));
   if (count == 0)
     throw Error(Code::device_failed,
-                "Expected an algorithm of cuBLASLt for " + shape_text(product) + " but received none");
+                "Expected an algorithm of cuBLASLt for " + shape_text(call.product) + " but received none");
   Choice choice;
-  if (count == 1 || product.rows <= kFewRows) {
-    choice.candidates.push_back(results[0].algo);
+  for (int i = 0; i < count; i++) choice.algorithms.push_back(results[static_cast<size_t>(i)].algo);
+  if (call.product.rows <= kFewRows) {
+    choice.algorithms.resize(1);
     return choice;
   }
-  std::vector<std::pair<float, int>> times;
-  for (int i = 0; i < count; i++) {
-    time(call, results[static_cast<size_t>(i)].algo, 1);  // loads its code
-    times.emplace_back(time(call, results[static_cast<size_t>(i)].algo, 1), i);
+  compare(call, choice);
+  return choice;
+}
+
+// Keeps what may be the fastest, in order; our own kernel comes last, as the candidate past the algorithms.
+void Products::compare(Call & call, Choice & choice) {
+  std::vector<std::pair<float, size_t>> times;
+  const auto multiplied = [&](size_t i) { return [&, i] { return multiply(call, &choice.algorithms[i]); }; };
+  for (size_t i = 0; i < choice.algorithms.size(); i++) {
+    time(multiplied(i), 1);  // loads its code
+    times.emplace_back(time(multiplied(i), 1), i);
   }
   std::sort(times.begin(), times.end());
   times.resize(std::min<size_t>(times.size(), kFinalists));
   for (auto & [best, i] : times) {
-    for (int round = 0; round < 2; round++) best = std::min(best, time(call, results[static_cast<size_t>(i)].algo, 2));
+    for (int round = 0; round < 2; round++) best = std::min(best, time(multiplied(i), 2));
   }
   std::sort(times.begin(), times.end());
+  std::vector<cublasLtMatmulAlgo_t> kept;
   for (const auto & [best, i] : times) {
-    if (best <= kTrialMargin * times[0].first) choice.candidates.push_back(results[static_cast<size_t>(i)].algo);
+    if (best <= kTrialMargin * times[0].first) kept.push_back(choice.algorithms[i]);
   }
-  choice.settled = product.rows < kTrialRows || choice.candidates.size() == 1;
-  return choice;
+  choice.algorithms = kept;
+  choice.candidates = kept.size();
+  if (call.gate && gating_ == Gating::fused && gated_product_fits(call.gated())) {
+    choice.candidates++;
+    if (time_candidate(call, choice, kept.size()) < time_candidate(call, choice, 0)) choice.best = kept.size();
+  }
+  choice.settled = call.product.rows < kTrialRows || choice.candidates == 1;
+}
+
+float Products::time_candidate(Call & call, const Choice & choice, size_t candidate) {
+  const auto launched = [&] {
+    launch(call, choice, candidate);
+    return true;
+  };
+  float best = time(launched, 1);  // loads its code
+  for (int round = 0; round < 3; round++) best = std::min(best, time(launched, 2));
+  return best;
 }
 
 }  // namespace pairscore
