@@ -74,15 +74,9 @@ __device__ inline int swizzled(int row, int chunk) {
   return row * kSize + ((chunk ^ (row & 7)) << 3);
 }
 
-__device__ inline float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 // limit * tanh(x * before / (2 log2 e)).
 __device__ inline float capped(float x, float limit, float before) {
-  return limit - __fdividef(2.f * limit, exp2_fast(x * before) + 1.f);
+  return fmaf(-2.f * limit, reciprocal_fast(exp2_fast(x * before) + 1.f), limit);
 }
 
 }  // namespace pairscore

@@ -45,6 +45,19 @@ __device__ inline __nv_fp8_e4m3 narrow<__nv_fp8_e4m3>(float x) {
   return __nv_fp8_e4m3(x);
 }
 
+// Both to about 2^-22, without the handling of tiny numbers.
+__device__ inline float exp2_fast(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+__device__ inline float reciprocal_fast(float x) {
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 template <typename T>
 struct alignas(sizeof(T) * 8 > 16 ? 16 : sizeof(T) * 8) Eight {
   T value[8];
