@@ -30,7 +30,7 @@ describe('the CUDA engine without a GPU', () => {
   }
 
   for (const source of readdirSync(kernels).filter((name) => name.endsWith('.cu'))) {
-    // The file for sm_90a holds instructions that no other architecture has.
+    // A file for sm_90a holds instructions that no other architecture has.
     const architectures = source.includes('hopper') ? ['90a'] : ['75', '80', '90'];
     test(`${source} compiles for sm_${architectures.join(', sm_')}`, { skip: missing('nvcc', '--version') }, () => {
       const folder = mkdtempSync(join(tmpdir(), 'pairscore-kernels-'));
