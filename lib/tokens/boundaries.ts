@@ -1,22 +1,26 @@
 /**
  * Places where a text may be cut so that ids(text) = ids(left) + ids(right), whatever stands further away.
  *
+ * In any splitting but 'unknown': where an added token begins that overlaps no other (added.ts), for it is matched first.
+ * No place inside an occurrence of an added token is one.
+ *
  * 'whole' (SentencePiece BPE as in Gemma: no split before merging). A merge only ever makes a token of the vocabulary. If
  * no vocabulary entry holds the character x directly followed by y, no symbol ever spans the place between them; the
  * merges on either side then touch only their own side, and as the best pair of the whole is the best of its side, each
- * side merges as it would alone. Added tokens are matched from left to right and hold no such place either, as their
- * pairs are entered too. Characters that fall back to bytes never merge.
+ * side merges as it would alone. Characters that fall back to bytes never merge.
  *
  * 'llama3' (Llama-3's regular expression, then byte-level BPE). A place is safe where the expression always ends a match,
  * sees nothing of what follows, and starts anew. Letters only occur as the end of a match (`[^\r\n\p{L}\p{N}]?\p{L}+`, or
  * a contraction), so letter|other is one. Digits only occur in `\p{N}{1,3}`: digit|other. Punctuation is
- * ` ?[^\s\p{L}\p{N}]+[\r\n]*`: punctuation|digit and punctuation|space, but not |letter and not |newline. A line end
- * is always the end of a match unless more white space follows: newline|anything but white space. Only `\s+(?!\S)` looks
- * ahead, and no match of it ends at any of these. Characters whose class depends on the Unicode version are no side of
- * a boundary. The pairs inside added tokens are excluded, as above.
+ * ` ?[^\s\p{L}\p{N}]+[\r\n]*`: punctuation|digit and punctuation|space, but not |letter and not |newline. A line end is
+ * the end of a match where no other line end follows in the same white space. Only `\s+(?!\S)` looks ahead, and no match
+ * of it ends at any of these. Characters whose class engines disagree on (classes.ts) are no side of a boundary.
  *
  * 'unknown': nothing is known to be safe.
  */
+
+import { clearBeginsAt, straddling, type AddedFacts } from './added';
+import { classOf } from './classes';
 
 export type Splitting = 'whole' | 'llama3' | 'unknown';
 
@@ -26,10 +30,12 @@ export interface BoundaryFacts {
   readonly longestToken: number;
   /** The same for tokens of ASCII letters only. */
   readonly longestLetters: number;
-  /** A bit set by hash: pairs of characters that some token holds. A wrong hit only costs a boundary. */
+  /**
+   * A bit set by hash: pairs of characters that some added token holds, and under 'whole' any token. A wrong hit only
+   * costs time.
+   */
   readonly joinedPairs: Uint8Array;
-  /** A bit for each two bytes between which a token goes from one character to the next and holds one of them in part. */
-  readonly straddledBytes: Uint8Array;
+  readonly added: AddedFacts;
 }
 
 const PAIR_BITS = 20;
@@ -57,15 +63,49 @@ export function isBoundary(facts: BoundaryFacts, text: string, at: number): bool
   const left = codeBefore(text, at);
   const right = text.codePointAt(at);
   if (left === undefined || right === undefined) return false;
+  const mayJoin = isJoined(facts.joinedPairs, left, right);
+  const ends = facts.splitting === 'whole' ? !mayJoin : endsMatch(text, at);
+  if (!ends) return clearBeginsAt(facts.added, text, at);
+  return !mayJoin || straddling(facts.added, text, at) === null;
+}
+
+function isJoined(pairs: Uint8Array, left: number, right: number): boolean {
   const bit = pairBit(plain(left), plain(right));
-  if (((facts.joinedPairs[bit >> 3] ?? 0) & (1 << (bit & 7))) !== 0) return false;
-  return facts.splitting === 'whole' || endsMatch(classOf(left), classOf(right));
+  return ((pairs[bit >> 3] ?? 0) & (1 << (bit & 7))) !== 0;
+}
+
+/** Whether a match of Llama-3's expression ends at `at`, which is no end of the text. */
+function endsMatch(text: string, at: number): boolean {
+  const left = classOf(codeBefore(text, at) ?? 0);
+  const right = classOf(text.codePointAt(at) ?? 0);
+  if (left === 'unsure' || right === 'unsure') return false;
+  if (left === 'letter' || left === 'digit') return left !== right;
+  if (left === 'mark') return right === 'digit' || right === 'space';
+  if (left === 'space' || right === 'newline') return false;
+  return right !== 'space' || endsLines(text, at);
+}
+
+/** How far spaces after a line end are looked through. */
+const LOOKED_THROUGH = 64;
+
+/** Whether the spaces from `at` on lead to anything but a line end. */
+function endsLines(text: string, at: number): boolean {
+  for (let to = at + 1; to < Math.min(at + LOOKED_THROUGH, text.length); to++) {
+    const next = classOf(text.codePointAt(to) ?? 0);
+    if (next !== 'space') return next !== 'newline' && next !== 'unsure';
+  }
+  return false;
 }
 
 export function splitsCharacter(text: string, at: number): boolean {
   const unit = text.charCodeAt(at);
   const before = text.charCodeAt(at - 1);
   return unit >= 0xdc00 && unit <= 0xdfff && before >= 0xd800 && before <= 0xdbff;
+}
+
+/** The end of the last whole character that ends at `at` or before it. */
+export function wholeUpTo(text: string, at: number): number {
+  return splitsCharacter(text, at) ? at - 1 : at;
 }
 
 function codeBefore(text: string, at: number): number | undefined {
@@ -78,37 +118,4 @@ function plain(code: number): number {
 
 function pairBit(left: number, right: number): number {
   return Math.imul(Math.imul(left, 0x9e3779b1) ^ right, 0x85ebca6b) >>> (32 - PAIR_BITS);
-}
-
-export type CharacterClass = 'letter' | 'digit' | 'mark' | 'space' | 'newline' | 'unsure';
-
-function endsMatch(left: CharacterClass, right: CharacterClass): boolean {
-  if (left === 'unsure' || right === 'unsure') return false;
-  if (left === 'letter' || left === 'digit') return left !== right;
-  if (left === 'mark') return right === 'digit' || right === 'space';
-  return left === 'newline' && right !== 'space' && right !== 'newline';
-}
-
-const LETTER =
-  /^(?=\p{L})[A-Za-z\u00c0-\u024f\u0391-\u03c9\u0410-\u044f\u05d0-\u05ea\u3041-\u30fa\u4e00-\u9fa5\uac00-\ud7a3]/u;
-const MARK =
-  /^[!-/:-@[-`{-~\u2010-\u2027\u3001-\u3003\u3008-\u3011\uff01-\uff0f\u{1f300}-\u{1f5ff}\u{1f600}-\u{1f64f}]/u;
-const SPACE_LIKE = /^[ \t\u00a0\u2000-\u200a\u3000]/;
-
-const knownClasses = new Map<number, CharacterClass>();
-
-export function classOf(code: number): CharacterClass {
-  const known = knownClasses.get(code);
-  if (known !== undefined) return known;
-  const found = classify(String.fromCodePoint(code));
-  knownClasses.set(code, found);
-  return found;
-}
-
-function classify(character: string): CharacterClass {
-  if (LETTER.test(character)) return 'letter';
-  if (/^[0-9]/.test(character)) return 'digit';
-  if (/^[\r\n]/.test(character)) return 'newline';
-  if (SPACE_LIKE.test(character)) return 'space';
-  return MARK.test(character) ? 'mark' : 'unsure';
 }

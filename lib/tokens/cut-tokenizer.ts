@@ -2,6 +2,7 @@
 
 import type { BoundaryFacts } from './boundaries';
 import { inChunks } from './chunks';
+import type { Merger } from './merger';
 import { headIds, tailIds, type PartialContext } from './partial';
 import type { CutText, CutTokenizer } from './rows';
 import type { TextTokenizer } from './text-tokenizer';
@@ -15,6 +16,7 @@ const LONG_TEXT = 1 << 16;
 export interface CutTokenizerOptions {
   readonly tokenizer: TextTokenizer;
   readonly facts: BoundaryFacts;
+  readonly merger: Merger;
   /** Called between two calls of the tokenizer; throws to stop. */
   readonly checkAborted: () => void;
 }

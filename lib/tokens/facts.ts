@@ -1,8 +1,11 @@
 /** What tokenizer.json and tokenizer_config.json say of a tokenizer, as far as cutting and checking need it. */
 
+import type { SpecialTokensInText } from '../model/spec';
+import { addedFacts } from './added';
 import { SPACE_MARK, addPairs, emptyPairs, type BoundaryFacts, type Splitting } from './boundaries';
+import { LLAMA3_PATTERN } from './expression';
 import { surroundingTokens, type SurroundingTokens } from './post-processor';
-import { straddledBytes } from './straddled-bytes';
+import type { TokenizerFiles } from './tokenizer-folder';
 import { asList, asTree, isTree, type Tree } from './tree';
 
 export interface TokenizerFacts {
@@ -12,19 +15,15 @@ export interface TokenizerFacts {
   readonly specialTexts: readonly string[];
 }
 
-/** What llama.cpp's split for Llama-3 follows. */
-const LLAMA3_PATTERN =
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" +
-  '|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
-
 const LETTERS = /^[\u2581\u0120]?[A-Za-z]*$/;
 
-export function readFacts(tokenizerJson: unknown, tokenizerConfig: unknown): TokenizerFacts {
-  const tree = asTree(tokenizerJson);
+export function readFacts(files: TokenizerFiles, specialTokens: SpecialTokensInText): TokenizerFacts {
+  const { tokenizerJson: tree, tokenizerConfig } = files;
   const added = addedTokens(tree);
+  const matched = added.filter((token) => specialTokens === 'parse' || !isSpecial(token, tokenizerConfig));
   return {
     surrounding: surroundingTokens(tree, tokenizerConfig),
-    boundaries: boundaryFacts(tree, added),
+    boundaries: boundaryFacts(tree, matched),
     specialTexts: added.filter((token) => isSpecial(token, tokenizerConfig)).map(contentOf),
   };
 }
@@ -74,7 +73,7 @@ function boundaryFacts(tree: Tree, added: readonly Tree[]): BoundaryFacts {
     longestToken: longest(entries),
     longestLetters: longest(entries.filter((entry) => LETTERS.test(entry))),
     joinedPairs,
-    straddledBytes: straddledBytes(splitting === 'llama3' ? vocabulary : []),
+    added: addedFacts(texts),
   };
 }
 

@@ -2,7 +2,9 @@
 
 import type { ErrorCode } from '../errors';
 import type { SpecialTokensInText } from '../model/spec';
+import type { KnownEnd } from './certain';
 import type { TokenizerFacts } from './facts';
+import type { CertainIds } from './merger';
 
 export interface HfWorkerData {
   readonly folder: string;
@@ -11,6 +13,7 @@ export interface HfWorkerData {
 
 export type HfRequest =
   | { readonly id: number; readonly kind: 'encode'; readonly texts: readonly string[] }
+  | { readonly id: number; readonly kind: 'merge'; readonly stretch: string; readonly known: KnownEnd | 'all' }
   | { readonly id: number; readonly kind: 'describe'; readonly ids: readonly number[] };
 
 export interface HfFailure {
@@ -23,6 +26,7 @@ export interface HfFailure {
 export type HfReply =
   | { readonly id: number; readonly kind: 'facts'; readonly facts: TokenizerFacts }
   | { readonly id: number; readonly kind: 'encoded'; readonly lists: readonly Int32Array[] }
+  | { readonly id: number; readonly kind: 'merged'; readonly certain: CertainIds | null }
   | { readonly id: number; readonly kind: 'described'; readonly tokens: Described }
   | { readonly id: number; readonly kind: 'failed'; readonly failure: HfFailure };
 

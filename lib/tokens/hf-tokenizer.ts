@@ -6,8 +6,10 @@ import { cancellable, throwIfAborted } from '../abort';
 import { PairscoreError } from '../errors';
 import type { SpecialTokensInText } from '../model/spec';
 import type { Signal } from '../signal';
+import type { KnownEnd } from './certain';
 import type { TokenizerFacts } from './facts';
 import type { Described, HfReply, HfRequest, HfWorkerData } from './hf-messages';
+import type { CertainIds, Merger } from './merger';
 import type { TextTokenizer } from './text-tokenizer';
 
 interface Waiter {
@@ -42,7 +44,7 @@ export async function openHfTokenizer(
   }
 }
 
-export class HfTokenizer implements TextTokenizer {
+export class HfTokenizer implements TextTokenizer, Merger {
   /** Use openHfTokenizer. */
   constructor(
     private readonly thread: Thread,
@@ -56,11 +58,26 @@ export class HfTokenizer implements TextTokenizer {
     return reply.lists;
   }
 
+  async merge(stretch: string): Promise<Int32Array> {
+    const merged = await this.askMerged(stretch, 'all');
+    return merged?.ids ?? new Int32Array(0);
+  }
+
+  certain(known: string, end: KnownEnd): Promise<CertainIds | null> {
+    return this.askMerged(known, end);
+  }
+
   /** Pieces of ids, for messages. */
   async describe(ids: readonly number[]): Promise<Described> {
     const reply = await this.thread.call((id) => ({ id, kind: 'describe', ids }));
     if (reply.kind !== 'described') throw unexpected(reply);
     return reply.tokens;
+  }
+
+  private async askMerged(stretch: string, known: KnownEnd | 'all'): Promise<CertainIds | null> {
+    const reply = await this.thread.call((id) => ({ id, kind: 'merge', stretch, known }));
+    if (reply.kind !== 'merged') throw unexpected(reply);
+    return reply.certain;
   }
 
   /** Calls in flight are rejected. Idempotent. */

@@ -11,44 +11,56 @@
  *    ids(T) has a border at some q in each window of L; which one, text far away decides. Take a window w-L < q <= w and
  *    tokenize every T[..q]. If all of these lists begin with the list of some T[..b], then so does ids(T), and the walk
  *    goes on at b. The answer depends on the window's text only: repetition is answered from memory.
- *    Under the 'llama3' splitting the argument holds inside one match of the expression: the far end of the window must
- *    lie in a run of letters, punctuation, spaces or line ends that goes on (runs.ts), and no token may end inside a
- *    character there, for the starts that are tokenized cannot.
  *
- *    A run of digits is matched by threes from its start (digits.ts).
+ * 3. Under 'llama3' the expression splits first. Where it ends no match for certain, the next few matches are found
+ *    (stretch.ts), and of one of any length the ids at its near end (match-ids.ts, certain.ts).
  *
- * 3. Where neither applies, all the rest is tokenized: under 'llama3', tens of thousands of white spaces that mix line ends
- *    with others, or of characters that its vocabulary has only in parts.
+ * 4. Where none of this applies, all the rest is tokenized: under 'unknown', or where a long match holds characters
+ *    that engines take for different things.
  */
 
 import type { BoundaryFacts } from './boundaries';
-import { borderInDigits } from './digits';
-import { mayBreakCharacters, runAt } from './runs';
+import { matchIds } from './match-ids';
+import type { Merger } from './merger';
+import { Pace } from './pace';
+import { periodEnd } from './period';
 import { fromEnd, fromStart, type Strand } from './strand';
+import type { Place } from './stretch';
+import { stretchAfter } from './stretch-after';
+import { stretchBefore } from './stretch-before';
 import type { TextTokenizer } from './text-tokenizer';
+import { joinIds } from './truncate';
 
 export interface PartialContext {
   readonly tokenizer: TextTokenizer;
   readonly facts: BoundaryFacts;
+  readonly merger: Merger;
   readonly checkAborted: () => void;
 }
 
 interface Walk extends PartialContext {
   readonly strand: Strand;
-  readonly remembered: Map<string, Piece>;
+  readonly remembered: Map<string, Remembered>;
+  readonly lists: Int32Array[];
   windowsLeft: number;
   at: number;
   /** No boundary lies from here to `searchedTo`. */
   searchedFrom: number;
   searchedTo: number;
-  /** The end of a run of line ends that stops as it must. */
-  newlinesTo: number;
+  readonly pace: Pace;
 }
 
 /** Ids of a piece that starts where the walk stands, and the piece's length in UTF-16 units. */
 interface Piece {
   readonly ids: Int32Array;
   readonly length: number;
+}
+
+/** The piece of a window, where it was met first, and how many lists there were. */
+interface Remembered {
+  readonly piece: Piece;
+  readonly at: number;
+  readonly lists: number;
 }
 
 /** More than most tokens stand for. */
@@ -58,15 +70,11 @@ const SMALLEST_PIECE = 4096;
 const SEARCH = 32768;
 /** The window's length in longest tokens. */
 const WINDOW = 5;
-/** Units beyond the window that must continue its run: `\s+(?!\S)` gives one back. */
-const BEYOND = 4;
 
 /** Units asked for in one piece, at most. */
 const LARGEST_PIECE = 1 << 18;
 /** Windows that a walk over all of a text may tokenize: each costs its square. */
 const WINDOWS_FOR_ALL = 100;
-/** How long the event loop waits for a walk that answers from memory. */
-const SLICE_MS = 3;
 
 export function headIds(text: string, count: number, context: PartialContext): Promise<Int32Array> {
   return walk({ strand: fromStart(text), windowsLeft: Infinity }, count, context);
@@ -86,22 +94,20 @@ async function walk(
     ...context,
     ...start,
     remembered: new Map(),
+    lists: [],
     at: 0,
     searchedFrom: 0,
     searchedTo: 0,
-    newlinesTo: 0,
+    pace: new Pace(),
   };
-  const lists: Int32Array[] = [];
-  let started = performance.now();
+  const { lists } = state;
   for (let missing = count; missing > 0 && state.at < strand.length;) {
     context.checkAborted();
     const piece = await nextPiece(state, missing);
     lists.push(piece.ids);
     missing -= piece.ids.length;
     state.at += piece.length;
-    if (performance.now() - started < SLICE_MS) continue;
-    await new Promise(setImmediate);
-    started = performance.now();
+    if (state.pace.isOver) await state.pace.turn();
   }
   return strand.join(lists, count);
 }
@@ -111,9 +117,25 @@ async function nextPiece(state: Walk, missing: number): Promise<Piece> {
   if (wanted + SEARCH >= state.strand.length) return pieceUpTo(state, state.strand.length);
   const boundary = findBoundary(state, wanted);
   if (boundary !== null) return pieceUpTo(state, boundary);
-  const digits = state.facts.splitting === 'llama3' ? borderInDigits(state.strand, state.at) : null;
-  if (digits !== null) return pieceUpTo(state, digits);
-  return (await windowPiece(state)) ?? restPiece(state);
+  const piece =
+    state.facts.splitting === 'llama3' ? await stretchPiece(state, missing) : await windowPiece(state, missing);
+  return piece ?? restPiece(state);
+}
+
+async function stretchPiece(state: Walk, missing: number): Promise<Piece | null> {
+  const { strand, facts, pace } = state;
+  const { text } = strand;
+  const wanted = Math.max(SMALLEST_PIECE, missing);
+  const place: Place = { facts, text, at: strand.toText(state.at), wanted, pace };
+  const end = strand.farEnd === 'last' ? 'first' : 'last';
+  const stretch = end === 'first' ? await stretchAfter(place) : await stretchBefore(place);
+  if (stretch === null) return null;
+  const length = stretch.to - stretch.from;
+  if (stretch.kind === 'text') return pieceUpTo(state, state.at + length);
+  if (stretch.kind === 'match') return { ids: await matchIds({ ...stretch, text, end }, missing, state), length };
+  const from = stretch.from + 1;
+  const lists = await state.tokenizer.encode([text.slice(stretch.from, from)]);
+  return { ids: joinIds([...lists, await matchIds({ ...stretch, from, text, end }, missing, state)]), length };
 }
 
 /** From its end a repetition is uncertain: how it is grouped depends on its length. From its start it is not. */
@@ -123,10 +145,6 @@ async function restPiece(state: Walk): Promise<Piece> {
   const rest = strand.slice(at, strand.length);
   const ids = await walk({ strand: fromStart(rest), windowsLeft: WINDOWS_FOR_ALL }, Infinity, state);
   return { ids, length: rest.length };
-}
-
-function isNewline(unit: number): boolean {
-  return unit === 0x0a || unit === 0x0d;
 }
 
 async function pieceUpTo({ tokenizer, strand, at }: Walk, to: number): Promise<Piece> {
@@ -150,42 +168,38 @@ function findBoundary(state: Walk, wanted: number): number | null {
 }
 
 /** null where no piece is certain. */
-async function windowPiece(state: Walk): Promise<Piece | null> {
+async function windowPiece(state: Walk, missing: number): Promise<Piece | null> {
   const { strand, facts, at } = state;
-  if (facts.splitting === 'unknown') return null;
-  const isLetters = /^[A-Za-z]+$/.test(strand.slice(at, at + WINDOW * (facts.longestLetters + 2) + BEYOND));
+  if (facts.splitting !== 'whole') return null;
+  const isLetters = /^[A-Za-z]+$/.test(strand.slice(at, at + WINDOW * (facts.longestLetters + 2)));
   // Two more, as a place inside a surrogate pair is none.
   const reach = 2 + (isLetters ? facts.longestLetters : facts.longestToken);
-  const window = strand.slice(at, at + WINDOW * reach + BEYOND);
-  if (at + WINDOW * reach + BEYOND >= strand.length) return null;
+  const window = strand.slice(at, at + WINDOW * reach);
+  if (at + WINDOW * reach >= strand.length) return null;
   const known = state.remembered.get(window);
-  if (known !== undefined) return known;
+  if (known !== undefined) return (await repetition(state, { ...known, window }, missing)) ?? known.piece;
   if (state.windowsLeft-- <= 0) return null;
-  if (facts.splitting === 'llama3' && !staysInOneMatch(state, window, 3 * reach + BEYOND)) return null;
   const piece = await certainPiece(state, reach);
-  if (piece !== null) state.remembered.set(window, piece);
+  if (piece !== null) state.remembered.set(window, { piece, at, lists: state.lists.length });
   return piece;
 }
 
-function staysInOneMatch(state: Walk, window: string, least: number): boolean {
-  const { strand, facts } = state;
-  const run = runAt(window, strand.farEnd);
-  if (run === null || run.length < least || mayBreakCharacters(facts, window)) return false;
-  return run.kind !== 'newline' || strand.farEnd === 'first' || endsCleanly(state, window.length);
-}
-
-/**
- * Whether a run of line ends that reaches `length` from here stops before anything but white space: otherwise what follows
- * joins its match, unless punctuation before it has taken it.
- */
-function endsCleanly(state: Walk, length: number): boolean {
-  const { strand, at } = state;
-  if (at + length < state.newlinesTo) return true;
-  let to = at + length;
-  while (isNewline(strand.unitAt(to))) to++;
-  if (/^\s$/.test(strand.slice(to, to + 1))) return false;
-  state.newlinesTo = to;
-  return true;
+/** As often as what was read since a window was met first follows once more, its ids follow too. */
+async function repetition(
+  { strand, lists, at, pace, remembered }: Walk,
+  known: Remembered & { readonly window: string },
+  missing: number,
+): Promise<Piece | null> {
+  if (strand.farEnd === 'first') return null;
+  const period = at - known.at;
+  const end = await periodEnd({ text: strand.text, from: known.at, to: strand.length, period }, pace);
+  const cycle = joinIds(lists.slice(known.lists));
+  const times = Math.min(Math.floor((end - known.window.length - at) / period), Math.ceil(missing / cycle.length));
+  if (times < 1) return null;
+  remembered.delete(known.window);
+  const ids = new Int32Array(times * cycle.length);
+  for (let i = 0; i < times; i++) ids.set(cycle, i * cycle.length);
+  return { ids, length: times * period };
 }
 
 /**

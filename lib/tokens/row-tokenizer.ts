@@ -9,6 +9,8 @@ import type { Signal } from '../signal';
 import { TokenizerCheck, type TextName } from './check';
 import { cutTokenizer } from './cut-tokenizer';
 import { openHfTokenizer, type HfTokenizer } from './hf-tokenizer';
+import { LateMerger } from './late-merger';
+import type { Merger } from './merger';
 import { overNative } from './native-tokenizer';
 import type { SurroundingTokens } from './post-processor';
 import { checkRules, encodeRows, type Parts, type RowRules } from './rows';
@@ -59,11 +61,19 @@ export async function openRowTokenizer(options: RowTokenizerOptions): Promise<Ro
 
 interface Native {
   readonly texts: TextTokenizer;
+  readonly merger: Merger;
   close(): Promise<void>;
 }
 
 function toNative(tokenizer: NativeTokenizer, spec: ModelSpec): Native {
-  return { texts: overNative(tokenizer, spec.specialTokensInText), close: () => tokenizer.close() };
+  const merger = new LateMerger(spec);
+  return {
+    texts: overNative(tokenizer, spec.specialTokensInText),
+    merger,
+    close: async () => {
+      await Promise.all([tokenizer.close(), merger.close()]);
+    },
+  };
 }
 
 function rulesOf({ spec, spreadMaxLength }: RowTokenizerOptions): RowRules {
@@ -87,6 +97,7 @@ function checkSurrounding(spec: ModelSpec, actual: SurroundingTokens): void {
 
 class OpenRowTokenizer implements RowTokenizer {
   private readonly texts: TextTokenizer;
+  private readonly merger: Merger;
   private readonly check: TokenizerCheck | null;
   private closing: Promise<void> | undefined;
 
@@ -96,6 +107,7 @@ class OpenRowTokenizer implements RowTokenizer {
     private readonly native: Native | null,
   ) {
     this.texts = native?.texts ?? reference;
+    this.merger = native?.merger ?? reference;
     this.check = native && new TokenizerCheck(native.texts, reference);
   }
 
@@ -107,7 +119,8 @@ class OpenRowTokenizer implements RowTokenizer {
     if (this.closing) throw new PairscoreError('ERR_CLOSED', 'Expected an open tokenizer but it is closed');
     const checkAborted = (): void => throwIfAborted(signal);
     checkAborted();
-    const tokenizer = cutTokenizer({ tokenizer: this.texts, facts: this.reference.facts.boundaries, checkAborted });
+    const facts = this.reference.facts.boundaries;
+    const tokenizer = cutTokenizer({ tokenizer: this.texts, facts, merger: this.merger, checkAborted });
     const texts = rows.map((row) => row.join(''));
     // Side by side; a mismatch comes first, as its ids must not be used.
     const [checked, ids] = await Promise.allSettled([

@@ -1,6 +1,7 @@
 /** Excerpts of a run's texts on which tokenizers are likely to differ, and strings on which they have differed. */
 
 import { splitsCharacter } from './boundaries';
+import { Pace } from './pace';
 
 /** Part of a text. */
 export interface Excerpt {
@@ -42,8 +43,6 @@ const FEATURES: readonly (readonly [RegExp, number])[] = [
 const SCANNED = 4000;
 const BEFORE = 200;
 const LENGTH = 700;
-/** How long the event loop waits for the choice. */
-const SLICE_MS = 3;
 
 export class Sampler {
   private readonly missing = FEATURES.map(([, count]) => count);
@@ -56,14 +55,12 @@ export class Sampler {
   /** At most one excerpt a text: around the first of the missing features that it has. */
   async choose(texts: readonly string[]): Promise<readonly Excerpt[]> {
     const excerpts: Excerpt[] = [];
-    let started = performance.now();
+    const pace = new Pace();
     for (const [index, text] of texts.entries()) {
       if (this.isDone) break;
       const excerpt = this.look(text, index);
       if (excerpt) excerpts.push(excerpt);
-      if (performance.now() - started < SLICE_MS) continue;
-      await new Promise(setImmediate);
-      started = performance.now();
+      if (pace.isOver) await pace.turn();
     }
     return excerpts;
   }

@@ -1,19 +1,20 @@
 /** A text as it is walked from one of its ends: positions count UTF-16 units from that end. */
 
 import { isBoundary, splitsCharacter, type BoundaryFacts } from './boundaries';
-import type { FarEnd } from './runs';
+import type { KnownEnd } from './certain';
 import { joinIds } from './truncate';
 
 export interface Strand {
   readonly length: number;
+  readonly text: string;
+  /** Where a position lies in the text. */
+  toText(at: number): number;
   /** The text between two positions, in reading order. */
   slice(from: number, to: number): string;
-  /** The UTF-16 unit that the walk meets at `at`, NaN beyond the end. */
-  unitAt(at: number): number;
   isBoundary(facts: BoundaryFacts, at: number): boolean;
   splitsCharacter(at: number): boolean;
   /** Where a slice, in reading order, ends for the walk. */
-  readonly farEnd: FarEnd;
+  readonly farEnd: KnownEnd;
   /** Whether `ids`, as the walk meets them, begin with `start`. */
   begins(ids: Int32Array, start: Int32Array): boolean;
   /** Lists in the order of the walk, to `count` ids in reading order. */
@@ -24,7 +25,8 @@ export function fromStart(text: string): Strand {
   return {
     length: text.length,
     slice: (from, to) => text.slice(from, to),
-    unitAt: (at) => text.charCodeAt(at),
+    text,
+    toText: (at) => at,
     isBoundary: (facts, at) => isBoundary(facts, text, at),
     splitsCharacter: (at) => splitsCharacter(text, at),
     farEnd: 'last',
@@ -38,7 +40,8 @@ export function fromEnd(text: string): Strand {
   return {
     length,
     slice: (from, to) => text.slice(Math.max(length - to, 0), length - from),
-    unitAt: (at) => text.charCodeAt(length - 1 - at),
+    text,
+    toText: (at) => length - at,
     isBoundary: (facts, at) => isBoundary(facts, text, length - at),
     splitsCharacter: (at) => splitsCharacter(text, length - at),
     farEnd: 'first',

@@ -5,13 +5,20 @@ import fc from 'fast-check';
 import { openHfTokenizer, type HfTokenizer } from '../../../lib/tokens/hf-tokenizer';
 import { headIds, tailIds, type PartialContext } from '../../../lib/tokens/partial';
 import { assertCutsAtBoundaries, hurtfulText } from '../../fixtures/cut-property';
+import { randomNumbers, runsText } from '../../fixtures/huge-texts';
 
-const ascii = ['a', '-', ' ', 'ab', 'xyzzy', 'ACGT', '=-', '-----=', 'e', 'Q', '\n', '7'];
-const repeated = [...ascii, '\u4f60\u597d', '\u54c8', '\u{1f34d}'];
-/** The demo's Llama breaks most characters beyond ASCII into parts. The real tokenizers have their turn in test/golden. */
-const subjects = [
-  { name: 'gemma', units: repeated },
-  { name: 'llama', units: ascii },
+const ascii = ['a', '-', ' ', 'ab', 'xyzzy', 'ACGT', '=-', '-----=', 'e', 'Q', '\n', '7', '\r\n', ' \n', '\t\n'];
+/** The demo's tokenizers break most characters beyond ASCII into parts. The real ones have their turn in test/golden. */
+const units = [
+  ...ascii,
+  '\u4f60\u597d',
+  '\u54c8',
+  '\u{1f34d}',
+  '\u0e01\u0e34',
+  'e\u0301',
+  '\u2581',
+  '<eos>',
+  '<|eot_id|>',
 ];
 
 /** Counts what is tokenized: a walk that gives up tokenizes all. */
@@ -20,6 +27,7 @@ function counted(tokenizer: HfTokenizer): PartialContext & { readonly units: { c
   return {
     units,
     facts: tokenizer.facts.boundaries,
+    merger: tokenizer,
     checkAborted: () => undefined,
     tokenizer: {
       encode(texts) {
@@ -30,7 +38,7 @@ function counted(tokenizer: HfTokenizer): PartialContext & { readonly units: { c
   };
 }
 
-for (const { name, units } of subjects) {
+for (const name of ['gemma', 'llama']) {
   describe(`a long text under the demo's ${name} tokenizer`, { timeout: 120_000 }, () => {
     let tokenizer: HfTokenizer;
     before(async () => {
@@ -79,10 +87,28 @@ for (const { name, units } of subjects) {
       });
     }
 
-    test('is read to its end where nothing is certain, and right all the same', async () => {
-      const content = ' \n'.repeat(30_000);
-      const whole = await ids(content);
-      assert.deepEqual([...(await headIds(content, 50, counted(tokenizer)))], whole.slice(0, 50));
+    test('gives the same first and last ids where long runs stand beside each other', async () => {
+      const random = randomNumbers(11);
+      for (let i = 0; i < 6; i++) {
+        const content = runsText(random);
+        const whole = await ids(content);
+        const count = 1 + random(2000);
+        assert.deepEqual([...(await headIds(content, count, counted(tokenizer)))], whole.slice(0, count));
+        assert.deepEqual([...(await tailIds(content, count, counted(tokenizer)))], whole.slice(-count));
+      }
     });
   });
 }
+
+describe("a long text under the demo's llama tokenizer", () => {
+  test('is read to its end where engines disagree on what is white space, and right all the same', async () => {
+    const tokenizer = await openHfTokenizer(join(__dirname, '..', '..', '..', 'models', 'demo', 'llama'), 'parse');
+    const content = '\ufeff'.repeat(60_000);
+    const [whole = new Int32Array()] = await tokenizer.encode([content]);
+    const context = counted(tokenizer);
+    assert.deepEqual(await headIds(content, 50, context), whole.slice(0, 50));
+    assert.ok(context.units.count >= content.length);
+    assert.deepEqual(await tailIds(content, 50, context), whole.slice(-50));
+    await tokenizer.close();
+  });
+});

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { hasErrorCode } from '../../../lib/errors';
+import { addedFacts } from '../../../lib/tokens/added';
 import { cutTokenizer } from '../../../lib/tokens/cut-tokenizer';
 import { emptyPairs } from '../../../lib/tokens/boundaries';
 import { checkRules, encodeRows, type RowRules } from '../../../lib/tokens/rows';
@@ -10,12 +11,16 @@ const facts = {
   longestToken: 1,
   longestLetters: 1,
   joinedPairs: emptyPairs(),
-  straddledBytes: new Uint8Array(8192),
+  added: addedFacts([]),
 } as const;
 /** One id a UTF-16 unit, so that ids show which characters were kept. */
 const units = {
   encode: (texts: readonly string[]) =>
     Promise.resolve(texts.map((text) => Int32Array.from(text, (character) => character.charCodeAt(0)))),
+};
+const merger = {
+  merge: () => Promise.reject(new Error('merged')),
+  certain: () => Promise.reject(new Error('merged')),
 };
 const plain: RowRules = {
   surrounding: { bos: 60, eos: 62 },
@@ -25,7 +30,7 @@ const plain: RowRules = {
 };
 
 async function shown(rules: RowRules, ...rows: readonly (readonly [string, string, string])[]): Promise<string[]> {
-  const tokenizer = cutTokenizer({ tokenizer: units, facts, checkAborted: () => undefined });
+  const tokenizer = cutTokenizer({ tokenizer: units, facts, merger, checkAborted: () => undefined });
   const lists = await encodeRows(rows, rules, tokenizer);
   return lists.map((ids) => String.fromCharCode(...ids));
 }
@@ -73,6 +78,7 @@ describe('a tokenizer that cuts', () => {
     let stop = false;
     const tokenizer = cutTokenizer({
       facts,
+      merger,
       checkAborted: () => assert.ok(!stop, 'stopped'),
       tokenizer: {
         encode(texts) {
@@ -89,7 +95,7 @@ describe('a tokenizer that cuts', () => {
   });
 
   test('keeps both ends of a text that is walked from them', async () => {
-    const tokenizer = cutTokenizer({ tokenizer: units, facts, checkAborted: () => undefined });
+    const tokenizer = cutTokenizer({ tokenizer: units, facts, merger, checkAborted: () => undefined });
     const text = `start${'x'.repeat(100_000)}end`;
     const cut = async (keep: 'right' | 'left' | 'middle', budget: number): Promise<string> => {
       const [ids = new Int32Array(0)] = await tokenizer.encode([{ text, keep, budget }]);
