@@ -33,9 +33,13 @@ function(pairscore_add_node_addon target)
     LIBRARY_OUTPUT_DIRECTORY "${PAIRSCORE_OUTPUT_DIR}")
   pairscore_compile(${target})
   target_include_directories(${target} SYSTEM PRIVATE ${CMAKE_JS_INC})
-  target_compile_definitions(${target} PRIVATE NAPI_VERSION=8 NAPI_CPP_EXCEPTIONS NODE_ADDON_API_DISABLE_DEPRECATED)
+  target_compile_definitions(${target} PRIVATE NAPI_VERSION=8 NAPI_CPP_EXCEPTIONS NODE_ADDON_API_DISABLE_DEPRECATED
+    # In a worker thread that is being terminated nothing can be thrown any more: not even that ends the process.
+    NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)
   # Nothing of the static libraries may meet node's own symbols of the same names.
   target_link_options(${target} PRIVATE LINKER:--exclude-libs,ALL LINKER:--as-needed)
+  # Once loaded it stays: its statics are never destroyed (native/binding/addon.cc), so each loading anew would leak them.
+  target_link_options(${target} PRIVATE LINKER:-z,nodelete)
   if(PAIRSCORE_STATIC_RUNTIME)
     target_link_options(${target} PRIVATE -static-libstdc++ -static-libgcc)
   endif()

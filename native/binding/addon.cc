@@ -55,7 +55,18 @@ static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return pair
 
 NODE_API_MODULE(pairscore, InitAddon)
 
-// process.exit() runs the destructors of this library's statics while the threads of engines and tokenizers are still at
-// work: Node ends no environment first. They read such statics (llama.cpp's Unicode tables, ggml's registry), so here
-// nobody registers a destructor: this hidden function takes the C library's place for everything linked into the addon.
+// No static of this library is ever destroyed: this function takes the C library's place for everything that is linked
+// into the addon, so that no destructor is registered.
+//
+// Why: process.exit() on the main thread calls exit(), which destroys statics while threads of engines and tokenizers are
+// at work on them (llama.cpp's Unicode tables, ggml's registry). Nothing of Node-API runs before: cleanup hooks run when an
+// environment ends, which is at a natural end or in a worker thread, and there WorkQueue stops its thread and waits. A
+// handler of the addon's own, registered early, would run too late for statics that are made at their first use; and to
+// wait at every exit for a batch to end helps nobody. What the destructors would give back, the system takes back.
+//
+// What it reaches: being hidden, only calls from inside this library, those of its static parts (ggml, libstdc++ where that
+// is static, the CUDA runtime's exit handlers) included. Not reached: Node, other addons, shared libraries; the flush of
+// stdio, which is exit()'s own; destructors of thread_locals (__cxa_thread_atexit); objects with owners, which engines are.
+// The library is linked with -z nodelete: were it unloaded with the last worker thread that uses it, its statics would leak
+// once a worker.
 extern "C" __attribute__((visibility("hidden"))) int __cxa_atexit(void (*)(void *), void *, void *) { return 0; }
