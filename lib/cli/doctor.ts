@@ -66,6 +66,8 @@ export async function doctor(flags: DoctorFlags, signal: AbortSignal): Promise<v
     signal.throwIfAborted();
     models = scorer.models;
   } catch (error) {
+    // Stopped half-way, it would tell of an ensemble that does not open.
+    signal.throwIfAborted();
     failure = error instanceof Error ? error : new Error(String(error));
   }
   const diagnosis = { ...machine(), build, ensemble: settings.ensemble, places, models, leftOut, failure };
