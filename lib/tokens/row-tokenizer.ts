@@ -13,8 +13,12 @@ import { LateMerger } from './late-merger';
 import type { Merger } from './merger';
 import { overNative } from './native-tokenizer';
 import type { SurroundingTokens } from './post-processor';
-import { checkRules, encodeRows, type Parts, type RowRules } from './rows';
+import { checkRules, encodeRows, type CutTokenizer, type Parts, type RowRules } from './rows';
+import { LOOKED_AT } from './sample';
 import type { TextTokenizer } from './text-tokenizer';
+
+/** What the event loop waits for: joining rows, cutting and copying their ids. */
+const ROWS_AT_A_TIME = 1024;
 
 export interface RowTokenizerOptions {
   readonly spec: ModelSpec;
@@ -121,7 +125,23 @@ class OpenRowTokenizer implements RowTokenizer {
     checkAborted();
     const facts = this.reference.facts.boundaries;
     const tokenizer = cutTokenizer({ tokenizer: this.texts, facts, merger: this.merger, checkAborted });
-    const texts = rows.map((row) => row.join(''));
+    const lists: Int32Array[] = [];
+    let from = 0;
+    do {
+      const block = rows.slice(from, from + ROWS_AT_A_TIME);
+      const start = from;
+      for (const ids of await this.tokenizeBlock(block, tokenizer, (index) => nameOf(start + index))) lists.push(ids);
+      from += ROWS_AT_A_TIME;
+    } while (from < rows.length);
+    return lists;
+  }
+
+  private async tokenizeBlock(
+    rows: readonly Parts[],
+    tokenizer: CutTokenizer,
+    nameOf: TextName,
+  ): Promise<readonly Int32Array[]> {
+    const texts = rows.map((row) => row.map((part) => part.slice(0, LOOKED_AT)).join(''));
     // Side by side; a mismatch comes first, as its ids must not be used.
     const [checked, ids] = await Promise.allSettled([
       this.check?.run(texts, nameOf),

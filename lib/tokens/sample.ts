@@ -43,6 +43,8 @@ const FEATURES: readonly (readonly [RegExp, number])[] = [
 const SCANNED = 4000;
 const BEFORE = 200;
 const LENGTH = 700;
+/** No more of a text is looked at, in UTF-16 units. */
+export const LOOKED_AT = SCANNED + LENGTH + 1;
 
 export class Sampler {
   private readonly missing = FEATURES.map(([, count]) => count);
