@@ -25,14 +25,21 @@ const PAIRS: readonly (Pair & { readonly name: string })[] = [
 ];
 
 /** Scores three built-in pairs with a model folder, on the CPU. */
-export async function checkModel(folder: string, threads: number): Promise<readonly CheckedPair[]> {
+export async function checkModel(
+  folder: string,
+  { threads, signal }: { readonly threads: number; readonly signal: AbortSignal },
+): Promise<readonly CheckedPair[]> {
   const scratch = await mkdtemp(join(tmpdir(), 'pairscore-check-'));
   try {
     const ensemble = join(scratch, 'ensemble.json');
     await writeFile(ensemble, JSON.stringify({ models: [{ path: resolve(folder), weight: 1, device: 'cpu' }] }));
-    const scorer = await openScorer({ ensemble, threads });
+    const scorer = await openScorer({ ensemble, threads, signal });
     try {
-      return await Promise.all(PAIRS.map(async ({ name, ...pair }) => ({ name, ...(await scorer.scorePair(pair)) })));
+      const check = async ({ name, ...pair }: (typeof PAIRS)[number]): Promise<CheckedPair> => ({
+        name,
+        ...(await scorer.scorePair(pair, { signal })),
+      });
+      return await Promise.all(PAIRS.map(check));
     } finally {
       await scorer.close();
     }

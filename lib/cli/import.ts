@@ -59,7 +59,8 @@ export async function runImport(flags: ImportFlags, signal: AbortSignal): Promis
   const options = await optionsOf(flags);
   const onProgress = flags.quiet === true ? () => undefined : progressLine(process.stderr, Date.now());
   const report = await importModel(options, { signal, onProgress });
-  const check = flags.check === true && report.written ? await checkModel(options.out, options.threads) : null;
+  const { out, threads } = options;
+  const check = flags.check === true && report.written ? await checkModel(out, { threads, signal }) : null;
   if (flags.json === true) {
     process.stdout.write(`${JSON.stringify(check === null ? report : { ...report, check }, null, 2)}\n`);
     return;
