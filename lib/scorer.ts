@@ -61,7 +61,7 @@ export interface Scorer extends AsyncDisposable {
     pairs: Iterable<Pair> | AsyncIterable<Pair>,
     options?: ScoreOptions,
   ): AsyncGenerator<Preference, void, undefined>;
-  /** Scores all rows of a file, the longest first, each model with its own parser. */
+  /** Scores all rows of a file, in an order that suits the engines, each model with its own parser. */
   scoreRecords(records: readonly PairRecord[], options?: RecordsOptions): Promise<RecordsOutcome>;
   /** Parses and tokenizes as scoreRecords would, and says what the engines would get. */
   plan(records: readonly PairRecord[], options?: RecordsOptions): Promise<DryRun>;
