@@ -14,6 +14,8 @@ export interface ModelReport {
   readonly quantization: string;
   /** 'ggml' for llama.cpp's engine; 'bf16', 'f16' or 'fp8' for ours, with ', streamed' where it expands weights as it goes. */
   readonly compute: string;
+  /** Rows so far that were computed in bf16 since f16 had no range for them, on all of its devices. */
+  readonly rowsInBf16: number;
   readonly devices: readonly string[];
   readonly deviceNames: readonly string[];
   /** Of each of its engines on the CPU. */

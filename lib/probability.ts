@@ -60,6 +60,7 @@ export const UNIFORM: Preference = Object.freeze({ winnerModelA: 1 / 3, winnerMo
 
 /** What a mean needs to know of a model. */
 export interface Voter {
+  readonly name: string;
   readonly labels: readonly Label[];
   readonly weight: number;
 }
@@ -70,9 +71,9 @@ export function combineAnswers(
   voters: readonly Voter[],
   orientations: readonly Orientation[],
 ): Preference {
-  const opinions = voters.map(({ labels }, model) => {
+  const opinions = voters.map(({ name, labels }, model) => {
     const views = orientations.map((orientation, i) => {
-      const view = toPreference(logits[model * orientations.length + i] ?? [], labels);
+      const view = toPreference(finite(logits[model * orientations.length + i] ?? [], name), labels);
       return orientation === 'swapped' ? swapped(view) : view;
     });
     return weightedMean(
@@ -84,4 +85,12 @@ export function combineAnswers(
     opinions,
     voters.map(({ weight }) => weight),
   );
+}
+
+/** A row that a model has no answer for is nobody's answer. */
+function finite(logits: ArrayLike<number>, model: string): ArrayLike<number> {
+  const strange = Array.from(logits).find((value) => !Number.isFinite(value));
+  if (strange === undefined) return logits;
+  const text = `Expected finite logits of model ${model} but received ${strange}: an activation left its type's range`;
+  throw new PairscoreError('ERR_MODEL_VALUES', text);
 }

@@ -50,7 +50,7 @@ declare global {
 
 /** An open ensemble. close() it, or `await using` it. */
 export interface Scorer extends AsyncDisposable {
-  /** What was loaded, in the ensemble's order. */
+  /** What was loaded, in the ensemble's order, and what it has done so far. */
   readonly models: readonly ModelReport[];
   /** Folders of the ensemble's models of weight 0: nothing of them was read. */
   readonly leftOut: readonly string[];
@@ -71,7 +71,6 @@ export interface Scorer extends AsyncDisposable {
 
 /** Not exported: what it is made of stays out of the package's types. */
 class EnsembleScorer implements Scorer {
-  readonly models: readonly ModelReport[];
   private readonly voters: readonly Voter[];
   private readonly dispatcher: Dispatcher;
   private readonly gather: Gather<Call>;
@@ -82,10 +81,13 @@ class EnsembleScorer implements Scorer {
     private readonly members: readonly Member[],
     readonly leftOut: readonly string[],
   ) {
-    this.models = members.map(toReport);
-    this.voters = members.map(({ spec, weight }) => ({ labels: spec.labels, weight }));
+    this.voters = members.map(({ spec, weight }) => ({ name: spec.name, labels: spec.labels, weight }));
     this.dispatcher = new Dispatcher(toLanes(members));
     this.gather = new Gather(CALLS_A_GROUP, (calls) => this.prepare(calls));
+  }
+
+  get models(): readonly ModelReport[] {
+    return this.members.map(toReport);
   }
 
   async scorePair(pair: Pair, options: ScoreOptions = {}): Promise<Preference> {
@@ -205,6 +207,7 @@ function toReport({ spec, weight, engines }: Member): ModelReport {
     weight,
     quantization: first?.info.quantization ?? '',
     compute: first?.info.compute ?? '',
+    rowsInBf16: engines.reduce((sum, { engine }) => sum + engine.info().rowsInBf16, 0),
     devices: engines.map(({ device }) => device),
     deviceNames: engines.map(({ info }) => info.deviceName),
     threads: first?.threads ?? 0,

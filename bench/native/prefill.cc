@@ -1,5 +1,5 @@
 // Tokens per second of the CUDA engine over the length distribution of LMSYS rows, or the logits of given rows.
-// usage: prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS ROWS [cap|nocap] [LENGTH] [ENGINES]    COMPUTE: bf16, f16, fp8
+// usage: prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS ROWS [cap|nocap] [LENGTH] [ENGINES]    COMPUTE: auto, bf16, f16, fp8
 //        prefill BASE ADAPTER|- HEAD COMPUTE WEIGHTS BATCH_TOKENS @TOKENS_FILE [cap|nocap]     one row a line, ids
 #include <algorithm>
 #include <chrono>
@@ -66,9 +66,10 @@ void print_logits(const std::vector<float> & logits, int labels) {
 
 CudaOptions options_of(const std::string & compute, const std::string & weights) {
   CudaOptions options{};
-  options.compute = compute == "f16"   ? CudaOptions::Compute::f16
-                    : compute == "fp8" ? CudaOptions::Compute::fp8
-                                       : CudaOptions::Compute::bf16;
+  options.compute = compute == "f16"    ? CudaOptions::Compute::f16
+                    : compute == "fp8"  ? CudaOptions::Compute::fp8
+                    : compute == "bf16" ? CudaOptions::Compute::bf16
+                                        : CudaOptions::Compute::automatic;
   options.weights = weights == "streamed" ? CudaOptions::Weights::streamed : CudaOptions::Weights::resident;
   return options;
 }
@@ -112,12 +113,13 @@ int run(int argc, char ** argv) {
   const double tokens = static_cast<double>(rows.tokens.size());
   std::printf(
       "%s %s %s batch %s %s%s: %8.0f tokens/s, %.1f rows/s (spread %.1f %%), %zu rows of %.0f tokens on average; "
-      "opened in %.2f s, first pass %.2f s, weights %.2f GiB\n",
-      engine->info().architecture.c_str(), argv[4], argv[5], argv[6], spec.attention_soft_cap ? "cap" : "nocap",
-      argc > 9 ? " fixed length" : "", tokens / seconds[1], static_cast<double>(rows.offsets.size() - 1) / seconds[1],
-      (seconds[2] / seconds[0] - 1) * 100, rows.offsets.size() - 1,
-      tokens / static_cast<double>(rows.offsets.size() - 1), open_seconds, first,
-      static_cast<double>(engine->info().weight_bytes) / (1 << 30));
+      "opened in %.2f s, first pass %.2f s, weights %.2f GiB, %lld rows in bf16\n",
+      engine->info().architecture.c_str(), engine->info().compute.c_str(), argv[5], argv[6],
+      spec.attention_soft_cap ? "cap" : "nocap", argc > 9 ? " fixed length" : "", tokens / seconds[1],
+      static_cast<double>(rows.offsets.size() - 1) / seconds[1], (seconds[2] / seconds[0] - 1) * 100,
+      rows.offsets.size() - 1, tokens / static_cast<double>(rows.offsets.size() - 1), open_seconds, first,
+      static_cast<double>(engine->info().weight_bytes) / (1 << 30),
+      static_cast<long long>(engine->info().rows_in_bf16));
   return 0;
 }
 
@@ -126,7 +128,7 @@ int run(int argc, char ** argv) {
 int main(int argc, char ** argv) {
   if (argc < 8) {
     std::fprintf(stderr,
-                 "usage: prefill BASE ADAPTER|- HEAD bf16|f16|fp8 resident|streamed BATCH_TOKENS ROWS|@FILE "
+                 "usage: prefill BASE ADAPTER|- HEAD auto|bf16|f16|fp8 resident|streamed BATCH_TOKENS ROWS|@FILE "
                  "[cap|nocap] [LENGTH]\n");
     return 2;
   }

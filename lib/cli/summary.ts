@@ -52,12 +52,14 @@ export function dryRunText(facts: RunFacts, plan: DryRun): string {
 }
 
 export function modelLine(model: ModelReport): string {
-  const { name, architecture, quantization, compute, devices, adapterMatched, adapterUnmatched, adapterScale } = model;
+  const { name, architecture, quantization, compute, rowsInBf16, devices } = model;
+  const { adapterMatched, adapterUnmatched, adapterScale } = model;
   const adapter =
     adapterMatched === 0
       ? 'no adapter'
       : `adapter of ${adapterMatched} LoRA pairs (${adapterUnmatched} unmatched), scale ${adapterScale}`;
-  return `${name}: ${architecture} ${quantization} in ${compute} on ${devices.join(' + ')}, weight ${model.weight.toFixed(3)}, ${adapter}`;
+  const others = rowsInBf16 === 0 ? '' : ` (${count(rowsInBf16)} rows in bf16)`;
+  return `${name}: ${architecture} ${quantization} in ${compute}${others} on ${devices.join(' + ')}, weight ${model.weight.toFixed(3)}, ${adapter}`;
 }
 
 export function leftOutLine(folder: string): string {

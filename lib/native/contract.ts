@@ -39,6 +39,8 @@ export interface EngineInfo {
   readonly quantization: string;
   /** What the products are computed in: 'bf16', 'f16' or 'fp8' by the CUDA engine, 'ggml' by libllama's. */
   readonly compute: string;
+  /** Rows so far that an engine of f16 computed in bf16, since f16 had no range for them. Grows with score() alone. */
+  readonly rowsInBf16: number;
   readonly device: string;
   readonly deviceName: string;
   readonly hiddenSize: number;
@@ -61,7 +63,7 @@ export interface NativeEngine {
   info(): EngineInfo;
   /**
    * Scores rows. tokens: ids of all rows, end to end; offsets: (rows + 1), row i is tokens[offsets[i] .. offsets[i+1]).
-   * Resolves to logits (rows, labels), row-major.
+   * Resolves to logits (rows, labels), row-major; those of a row that overflowed are not finite.
    */
   score(tokens: Int32Array, offsets: Int32Array): Promise<Float32Array>;
   /** Waits for the call in flight. Idempotent. */

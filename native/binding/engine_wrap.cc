@@ -101,14 +101,20 @@ class ScoreWorker final : public PromiseWorker {
     if (!seat_->resource) throw Error(Code::closed, "Expected an open engine but it is closed");
     const Scoring::Scope scope(seat_->scoring, seat_->resource.get());
     logits_ = seat_->resource->score({tokens_.data(), tokens_.size()}, {offsets_.data(), offsets_.size()});
+    rows_in_bf16_ = seat_->resource->info().rows_in_bf16;
   }
-  Napi::Value Result(Napi::Env env) override { return ToFloat32Array(env, logits_); }
+  Napi::Value Result(Napi::Env env) override {
+    // The engine may be at its next call already: seat_->info is this thread's.
+    seat_->info.rows_in_bf16 = rows_in_bf16_;
+    return ToFloat32Array(env, logits_);
+  }
 
  private:
   std::shared_ptr<EngineSeat> seat_;
   const std::vector<int32_t> tokens_;
   const std::vector<int32_t> offsets_;
   std::vector<float> logits_;
+  int64_t rows_in_bf16_ = 0;
 };
 
 EngineSpec ReadSpec(const Napi::Object & object) {
@@ -147,6 +153,7 @@ Napi::Value NativeEngine::Info(const Napi::CallbackInfo & info) {
   object.Set("architecture", engine.architecture);
   object.Set("quantization", engine.quantization);
   object.Set("compute", engine.compute);
+  object.Set("rowsInBf16", static_cast<double>(engine.rows_in_bf16));
   object.Set("device", engine.device);
   object.Set("deviceName", engine.device_name);
   object.Set("hiddenSize", engine.hidden_size);

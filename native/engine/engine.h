@@ -34,7 +34,8 @@ struct EngineSpec {
 struct EngineInfo {
   std::string architecture;
   std::string quantization;
-  std::string compute;  // "ggml", "bf16", "f16" or "fp8"
+  std::string compute;   // "ggml", "bf16", "f16" or "fp8", with ", streamed" where weights are
+  int64_t rows_in_bf16;  // so far, out of an engine of f16: rows that f16 has no range for
   std::string device;
   std::string device_name;
   int32_t hidden_size;
@@ -52,9 +53,10 @@ struct EngineInfo {
 class Engine {
  public:
   virtual ~Engine() = default;
+  // What it says changes with score() alone.
   virtual const EngineInfo & info() const = 0;
-  // tokens: (total), offsets: (rows + 1). Returns logits (rows, labels), not finite where a row's activations were not.
-  // Throws Error.
+  // tokens: (total), offsets: (rows + 1). Returns logits (rows, labels), not finite where a row's activations were not,
+  // in the safest type that the engine may use. Throws Error.
   virtual std::vector<float> score(View<int32_t> tokens, View<int32_t> offsets) = 0;
   // Any thread: the call in flight, and every later one, ends soon with Error{closed}. For a process that is going down.
   virtual void cancel() = 0;

@@ -55,8 +55,8 @@ struct Attend {
         load8(args.sines + table, s);
 #pragma unroll
         for (int j = 0; j < 8; j++) {
-          low[j] = a[j] * c[j] - b[j] * s[j];
-          high[j] = b[j] * c[j] + a[j] * s[j];
+          low[j] = in_range<T>(a[j] * c[j] - b[j] * s[j]);
+          high[j] = in_range<T>(b[j] * c[j] + a[j] * s[j]);
         }
       }
       store8(q + swizzled<kSize>(row, chunk), low);

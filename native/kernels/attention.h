@@ -1,5 +1,6 @@
 // Causal attention inside packed sequences: grouped heads, optional soft-cap, optional window. q is turned on the way in
-// (rope), k must be turned already.
+// (rope), k must be turned already. Where a turned q, a k (NaN then, by rope) or a v is not finite, every output that
+// depends on it is NaN or infinite: neither the soft-cap nor a weight of zero hides it.
 #pragma once
 
 #include <cstdint>

@@ -86,8 +86,8 @@ struct AttendHopper {
 #pragma unroll
         for (int j = 0; j < 8; j++) {
           const float a = widen(low[i][h].value[j]), b = widen(high[i][h].value[j]);
-          low[i][h].value[j] = narrow<T>(at < tile.q_count ? a * c[i][j] - b * s[i][j] : 0.f);
-          high[i][h].value[j] = narrow<T>(at < tile.q_count ? b * c[i][j] + a * s[i][j] : 0.f);
+          low[i][h].value[j] = narrow<T>(at < tile.q_count ? in_range<T>(a * c[i][j] - b * s[i][j]) : 0.f);
+          high[i][h].value[j] = narrow<T>(at < tile.q_count ? in_range<T>(b * c[i][j] + a * s[i][j]) : 0.f);
         }
         *reinterpret_cast<Eight<T> *>(q + h * kTile + chunk_at(at, chunk)) = low[i][h];
         *reinterpret_cast<Eight<T> *>(q + h * kTile + chunk_at(at, chunk + kChunks / 2)) = high[i][h];

@@ -58,6 +58,19 @@ __device__ inline float reciprocal_fast(float x) {
   return y;
 }
 
+// From here on T holds infinity, being rounded to nearest.
+template <typename T>
+constexpr float kOverflow = 3.3961775e38f;
+template <>
+constexpr float kOverflow<__half> = 65520.f;
+
+// NaN in place of what T would hold as infinity. q and k need it: a score of -inf hides a key and one of +inf ends at the
+// soft-cap, and both would look like answers; NaN reaches the logits of every row that depends on it.
+template <typename T>
+__device__ inline float in_range(float x) {
+  return fabsf(x) < kOverflow<T> ? x : NAN;
+}
+
 template <typename T>
 struct alignas(sizeof(T) * 8 > 16 ? 16 : sizeof(T) * 8) Eight {
   T value[8];

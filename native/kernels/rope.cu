@@ -25,8 +25,8 @@ __global__ void rope_kernel(RopeArgs args) {
     load8(x + half, b);
 #pragma unroll
     for (int i = 0; i < 8; i++) {
-      low[i] = a[i] * c[i] - b[i] * s[i];
-      high[i] = b[i] * c[i] + a[i] * s[i];
+      low[i] = in_range<T>(a[i] * c[i] - b[i] * s[i]);
+      high[i] = in_range<T>(b[i] * c[i] + a[i] * s[i]);
     }
     store8(x, low);
     store8(x + half, high);

@@ -1,4 +1,5 @@
 // Rotary embedding in place, halves paired (i, i + head_size / 2). Llama's interleaved pairs are laid out so at load.
+// What the type cannot hold becomes NaN, never infinity.
 #pragma once
 
 #include <cstdint>

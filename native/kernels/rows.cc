@@ -15,19 +15,6 @@ void head_reference(const HeadArgs & args, float * logits) {
   }
 }
 
-void place_heads_reference(const PlaceArgs & args) {
-  const float * in = static_cast<const float *>(args.in);
-  float * out = static_cast<float *>(args.out);
-  for (int64_t r = 0; r < args.rows; r++) {
-    for (int64_t c = 0; c < args.columns; c++) {
-      const int64_t at = args.places == HeadPlaces::columns
-                             ? r * (args.columns / args.head_size * args.head_width) + placed_index(c, args)
-                             : placed_index(r, args) * args.columns + c;
-      out[at] = in[r * args.columns + c];
-    }
-  }
-}
-
 float e4m3_reference(float x) {
   if (std::isnan(x) || x == 0) return x;
   if (std::fabs(x) >= 448) return std::copysign(448.f, x);

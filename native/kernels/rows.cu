@@ -61,7 +61,7 @@ __global__ void largest_kernel(const T * in, int64_t count, float * largest) {
     float values[8];
     load8(in + i, values);
 #pragma unroll
-    for (int k = 0; k < 8; k++) most = fmaxf(most, fabsf(values[k]));
+    for (int k = 0; k < 8; k++) most = fmaxf(most, isfinite(values[k]) ? fabsf(values[k]) : INFINITY);
   }
   most = block_reduce(most, shared, Max());
   // Non-negative floats order as their bits do.
@@ -82,26 +82,20 @@ __global__ void quantize_kernel(const T * in, int64_t count, const float * scale
 }
 
 template <typename T>
+void launch_largest(const LargestArgs & args, Stream stream) {
+  if (cudaMemsetAsync(args.largest, 0, sizeof(float), stream) != cudaSuccess) check_launch("largest_magnitude");
+  largest_kernel<<<1024, 256, 0, stream>>>(static_cast<const T *>(args.in), args.count, args.largest);
+  check_launch("largest_magnitude");
+}
+
+template <typename T>
 void launch_matrix(const QuantizeMatrixArgs & args, Stream stream) {
   const T * in = static_cast<const T *>(args.in);
-  if (cudaMemsetAsync(args.scale, 0, sizeof(float), stream) != cudaSuccess) check_launch("quantize_matrix");
-  largest_kernel<<<1024, 256, 0, stream>>>(in, args.count, args.scale);
+  launch_largest<T>({args.in, args.count, args.scale, args.element}, stream);
   scale_kernel<<<1, 1, 0, stream>>>(args.scale);
   quantize_kernel<<<(args.count / 8 + 255) / 256, 256, 0, stream>>>(in, args.count, args.scale,
                                                                     static_cast<__nv_fp8_e4m3 *>(args.out));
   check_launch("quantize_matrix");
-}
-
-__global__ void place_kernel(PlaceArgs args) {
-  const int64_t i = blockIdx.x * int64_t(blockDim.x) + threadIdx.x;
-  if (i >= args.rows * args.columns) return;
-  const bool columns = args.places == HeadPlaces::columns;
-  const int64_t r = i / args.columns, c = i % args.columns, index = columns ? c : r;
-  const int64_t head = index / args.head_size, inside = index % args.head_size, half = args.head_size / 2;
-  const bool second = args.places == HeadPlaces::turned_rows && inside >= half;
-  const int64_t place = head * args.head_width + (second ? args.head_width / 2 + inside - half : inside);
-  const int64_t at = columns ? r * (args.columns / args.head_size * args.head_width) + place : place * args.columns + c;
-  static_cast<uint16_t *>(args.out)[at] = static_cast<const uint16_t *>(args.in)[i];
 }
 
 // One block a row and label.
@@ -122,16 +116,15 @@ void gather_rows(const void * in, const int32_t * rows, int64_t count, int64_t b
   check_launch("gather_rows");
 }
 
-void place_heads(const PlaceArgs & args, Stream stream) {
-  const int64_t count = args.rows * args.columns;
-  place_kernel<<<static_cast<unsigned>((count + 255) / 256), 256, 0, stream>>>(args);
-  check_launch("place_heads");
-}
-
 void quantize_rows(const QuantizeRowsArgs & args, Stream stream) {
   if (args.rows == 0) return;
   if (args.element == Element::f16) return launch_rows<__half>(args, stream);
   launch_rows<__nv_bfloat16>(args, stream);
+}
+
+void largest_magnitude(const LargestArgs & args, Stream stream) {
+  if (args.element == Element::f16) return launch_largest<__half>(args, stream);
+  launch_largest<__nv_bfloat16>(args, stream);
 }
 
 void quantize_matrix(const QuantizeMatrixArgs & args, Stream stream) {

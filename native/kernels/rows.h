@@ -21,33 +21,15 @@ struct QuantizeRowsArgs {
 
 void quantize_rows(const QuantizeRowsArgs & args, Stream stream);
 
-// How heads of a size find their places in heads of a width, of 16-bit values; the rest of `out` stays as it is.
-enum class HeadPlaces {
-  rows,         // rows are heads, end to end
-  turned_rows,  // likewise, but the two halves that RoPE pairs go to the two halves of the wider head
-  columns,      // columns are heads
+struct LargestArgs {
+  const void * in;  // (count) in `element`
+  int64_t count;    // a multiple of 8
+  float * largest;  // (1)
+  Element element;  // f16, bf16
 };
 
-struct PlaceArgs {
-  const void * in;  // (rows, columns)
-  int64_t rows;
-  int64_t columns;
-  int head_size;
-  int head_width;
-  HeadPlaces places;
-  void * out;  // heads of head_width in place of heads of head_size
-};
-
-void place_heads(const PlaceArgs & args, Stream stream);
-// in and out as f32.
-void place_heads_reference(const PlaceArgs & args);
-
-// Where value `index` of a run of heads goes.
-inline int64_t placed_index(int64_t index, const PlaceArgs & args) {
-  const int64_t head = index / args.head_size, inside = index % args.head_size, half = args.head_size / 2;
-  const bool second = args.places == HeadPlaces::turned_rows && inside >= half;
-  return head * args.head_width + (second ? args.head_width / 2 + inside - half : inside);
-}
+// largest[0] = max |in|, infinity where one of them is infinite or NaN.
+void largest_magnitude(const LargestArgs & args, Stream stream);
 
 // scale[0] = max |in| / 448 (1 where all are zero), out = in / scale[0] in e4m3.
 struct QuantizeMatrixArgs {

@@ -1,5 +1,7 @@
 #include "kernels/weight.h"
 
+#include <vector>
+
 namespace pairscore {
 namespace {
 
@@ -17,15 +19,16 @@ void dequantize_row(Quant quant, const uint8_t * row, int64_t columns, float * o
 
 void expand_weight_reference(const ExpandArgs & args, float * target) {
   const uint8_t * source = static_cast<const uint8_t *>(args.source);
+  const int64_t width = placed_count(args.columns, args.column_heads);
+  std::vector<float> row(static_cast<size_t>(args.columns));
   for (int64_t r = 0; r < args.rows; r++) {
-    float * row = target + expanded_row(r, args.head_rows) * args.columns;
-    dequantize_row(args.quant, source + r * quant_row_bytes(args.quant, args.columns), args.columns, row);
-    if (!args.lora_a) continue;
+    dequantize_row(args.quant, source + r * quant_row_bytes(args.quant, args.columns), args.columns, row.data());
     for (int64_t c = 0; c < args.columns; c++) {
       double sum = 0;
-      for (int k = 0; k < args.rank; k++)
+      for (int k = 0; args.lora_a && k < args.rank; k++)
         sum += static_cast<double>(args.lora_b[r * args.rank + k]) * args.lora_a[k * args.columns + c];
-      row[c] = static_cast<float>(row[c] + args.scale * sum);
+      target[placed(r, args.row_heads) * width + placed(c, args.column_heads)] =
+          static_cast<float>(row[static_cast<size_t>(c)] + args.scale * sum);
     }
   }
 }

@@ -7,10 +7,11 @@ namespace {
 
 constexpr int kThreads = 256;
 
-__device__ inline int64_t place(int64_t row, int head_rows) {
-  if (head_rows == 0) return row;
-  const int64_t head = row / head_rows, inside = row % head_rows;
-  return head * head_rows + inside % 2 * (head_rows / 2) + inside / 2;
+// Eight columns at a time: no group of them lies in two heads.
+template <typename T>
+__device__ inline T * target_of(const ExpandArgs & args, int64_t row, int64_t column) {
+  return static_cast<T *>(args.target) + placed(row, args.row_heads) * placed_count(args.columns, args.column_heads) +
+         placed(column, args.column_heads);
 }
 
 template <Quant Q, typename T>
@@ -20,7 +21,7 @@ __global__ void expand_kernel(ExpandArgs args) {
   const int64_t row = index / groups, column = index % groups * 8;
   float values[8];
   dequantize8<Q>(static_cast<const uint8_t *>(args.source) + row * quant_row_bytes(Q, args.columns), column, values);
-  store8(static_cast<T *>(args.target) + place(row, args.head_rows) * args.columns + column, values);
+  store8(target_of<T>(args, row, column), values);
 }
 
 template <Quant Q, typename T>
@@ -48,7 +49,7 @@ __global__ void expand_lora_kernel(ExpandArgs args) {
     dequantize8<Q>(static_cast<const uint8_t *>(args.source) + row * quant_row_bytes(Q, args.columns), column, values);
 #pragma unroll
     for (int i = 0; i < 8; i++) values[i] += args.scale * sums[r][i];
-    store8(static_cast<T *>(args.target) + place(row, args.head_rows) * args.columns + column, values);
+    store8(target_of<T>(args, row, column), values);
   }
 }
 

@@ -105,6 +105,25 @@ TEST("rope turns heads as its twin does and leaves the columns beside them alone
   }
 }
 
+TEST("rope gives NaN, not infinity, for what its type cannot hold, and leaves the other pairs alone") {
+  for (Element element : kWide) {
+    const float most = element == Element::f16 ? 65504.f : 3.38e38f;
+    const std::vector<float> cosines(64, std::sqrt(0.5f)), sines(64, std::sqrt(0.5f));
+    std::vector<float> values = rounded(random_normal(2 * 64, 1), element);
+    values[0] = INFINITY, values[40] = -INFINITY, values[64 + 3] = values[64 + 35] = most;
+    const std::vector<int32_t> positions = {0, 1};
+    const DeviceBuffer heads = to_device(values, element), c = raw_to_device(cosines), s = raw_to_device(sines),
+                       p = raw_to_device(positions);
+    rope({heads.data(), 2, 64, 1, 64, p.as<int32_t>(), c.as<float>(), s.as<float>(), element}, nullptr);
+    const std::vector<float> out = from_device(heads, values.size(), element);
+    for (size_t i = 0; i < out.size(); i++) {
+      // x cos - y sin of two equal values is small; x cos + y sin is beyond the range.
+      const bool lost = i == 0 || i == 32 || i == 8 || i == 40 || i == 64 + 35;
+      expect(lost ? std::isnan(out[i]) : std::isfinite(out[i]), name_of(element) + (" value " + std::to_string(i)));
+    }
+  }
+}
+
 void check_gate(Element element, Element out_element, int64_t rows, int64_t columns, Activation activation) {
   const size_t count = static_cast<size_t>(rows * columns);
   std::vector<float> in = rounded(random_normal(2 * count, 2), element), expected(count);
@@ -232,18 +251,19 @@ TEST("quantize_matrix finds the largest magnitude and rounds to the nearest e4m3
   expect_close(from_device(out_at, count, Element::e4m3), expected, 1e-3, "quantize_matrix");
 }
 
-TEST("place_heads moves every value of narrow heads to its place and touches nothing else") {
-  for (HeadPlaces places : {HeadPlaces::rows, HeadPlaces::turned_rows, HeadPlaces::columns}) {
-    const int64_t rows = 96, columns = 96;
-    const bool wide_columns = places == HeadPlaces::columns;
-    const std::vector<float> in = rounded(random_normal(static_cast<size_t>(rows * columns), 1), Element::bf16);
-    std::vector<float> expected(static_cast<size_t>(rows * columns * 2));
-    const DeviceBuffer in_at = to_device(in, Element::bf16), out_at = to_device(expected, Element::bf16);
-    PlaceArgs args{in_at.data(), rows, columns, 32, 64, places, out_at.data()};
-    place_heads(args, nullptr);
-    args.in = in.data(), args.out = expected.data();
-    place_heads_reference(args);
-    expect(from_device(out_at, expected.size(), Element::bf16) == expected, wide_columns ? "columns" : "rows");
+TEST("largest_magnitude finds it wherever it is, and infinity for what is not finite") {
+  const int64_t count = 8 * 70001;
+  for (Element element : kWide) {
+    for (int64_t at : {int64_t(0), int64_t(12345), count - 1}) {
+      std::vector<float> in = rounded(random_normal(static_cast<size_t>(count), 1), element);
+      for (float value : {-512.f, INFINITY, -INFINITY, NAN}) {
+        in[static_cast<size_t>(at)] = value;
+        const DeviceBuffer in_at = to_device(in, element), largest = poisoned(1, Element::f32);
+        largest_magnitude({in_at.data(), count, largest.as<float>(), element}, nullptr);
+        const float expected = std::isfinite(value) ? 512.f : INFINITY;
+        expect(from_device(largest, 1, Element::f32)[0] == expected, std::string(name_of(element)));
+      }
+    }
   }
 }
 
@@ -274,7 +294,7 @@ TEST("expand_weight gives ggml's numbers bit for bit in f32, and their nearest 1
     const DeviceBuffer source = raw_to_device(blocks);
     for (Element element : {Element::f32, Element::f16, Element::bf16}) {
       const DeviceBuffer target = poisoned(expected.size(), element);
-      expand_weight({source.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, 0, target.data(), element},
+      expand_weight({source.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, {}, {}, target.data(), element},
                     nullptr);
       expect(from_device(target, expected.size(), element) == rounded(expected, element),
              std::string(ggml_type_name(type.type)) + " as " + name_of(element));
@@ -282,33 +302,49 @@ TEST("expand_weight gives ggml's numbers bit for bit in f32, and their nearest 1
   }
 }
 
-TEST("expand_weight adds the LoRA product and lays out interleaved heads as its twin does") {
-  for (int rank : {1, 16, 33}) {
-    for (int head_rows : {0, 64}) {
-      const int64_t rows = 64 * 3, columns = 512;
-      const std::vector<uint8_t> blocks = random_blocks(kQuantizedTypes[0], rows, columns);
-      const std::vector<float> a = random_normal(static_cast<size_t>(rank * columns), 1),
-                               b = random_normal(static_cast<size_t>(rows * rank), 1);
-      const DeviceBuffer source = raw_to_device(blocks), a_at = raw_to_device(a), b_at = raw_to_device(b);
-      const DeviceBuffer target = poisoned(static_cast<size_t>(rows * columns), Element::f32);
-      ExpandArgs args{source.data(),
-                      kQuantizedTypes[0].quant,
-                      rows,
-                      columns,
-                      a_at.as<float>(),
-                      b_at.as<float>(),
-                      rank,
-                      0.7f,
-                      head_rows,
-                      target.data(),
-                      Element::f32};
-      expand_weight(args, nullptr);
-      args.source = blocks.data(), args.lora_a = a.data(), args.lora_b = b.data();
-      std::vector<float> expected(static_cast<size_t>(rows * columns));
-      expand_weight_reference(args, expected.data());
-      expect_close(from_device(target, expected.size(), Element::f32), expected, 1e-6, "expand_weight with a LoRA");
-    }
+void check_expand(int rank, Heads row_heads, Heads column_heads) {
+  const int64_t rows = 64 * 3, columns = 512;
+  const size_t count = static_cast<size_t>(placed_count(rows, row_heads) * placed_count(columns, column_heads));
+  const std::vector<uint8_t> blocks = random_blocks(kQuantizedTypes[0], rows, columns);
+  const std::vector<float> a = random_normal(static_cast<size_t>(rank * columns), 1),
+                           b = random_normal(static_cast<size_t>(rows * rank), 1);
+  std::vector<float> expected(count, 7);
+  const DeviceBuffer source = raw_to_device(blocks), a_at = raw_to_device(a), b_at = raw_to_device(b),
+                     target = to_device(expected, Element::f32);
+  ExpandArgs args{source.data(), kQuantizedTypes[0].quant,
+                  rows,          columns,
+                  nullptr,       b_at.as<float>(),
+                  rank,          0.7f,
+                  row_heads,     column_heads,
+                  target.data(), Element::f32};
+  if (rank) args.lora_a = a_at.as<float>();
+  expand_weight(args, nullptr);
+  args.source = blocks.data(), args.lora_b = b.data();
+  if (rank) args.lora_a = a.data();
+  expand_weight_reference(args, expected.data());
+  expect_close(from_device(target, count, Element::f32), expected, 1e-6,
+               "expand_weight with a LoRA of " + std::to_string(rank));
+}
+
+TEST("expand_weight adds the LoRA product and places the values of heads as its twin does, touching nothing else") {
+  const Heads none{}, pairs{64, 64, HeadOrder::pairs};
+  for (int rank : {0, 1, 16, 33}) {
+    check_expand(rank, none, none);
+    check_expand(rank, pairs, none);
+    for (HeadOrder order : {HeadOrder::plain, HeadOrder::halves, HeadOrder::pairs})
+      check_expand(rank, {48, 64, order}, none);
+    check_expand(rank, none, {32, 64, HeadOrder::plain});
   }
+}
+
+TEST("expand_weight turns a matrix of f16 into bf16 in its place") {
+  const int64_t rows = 70, columns = 1000;
+  const std::vector<float> values = rounded(random_normal(static_cast<size_t>(rows * columns), 1), Element::f16);
+  const DeviceBuffer matrix = to_device(values, Element::f16);
+  expand_weight(
+      {matrix.data(), Quant::f16, rows, columns, nullptr, nullptr, 0, 0, {}, {}, matrix.data(), Element::bf16},
+      nullptr);
+  expect(from_device(matrix, values.size(), Element::bf16) == rounded(values, Element::bf16), "other values");
 }
 
 TEST("embed gathers rows of every format, times the scale in f32") {

@@ -48,8 +48,9 @@ Values Reference::matrix(const std::string & name, int head_rows) const {
   const TensorInfo & tensor = *base_.find(name);
   const Values plain = base_.read_f32(tensor);
   Values a, b, out(plain.size());
-  ExpandArgs args{plain.data(), Quant::f32, tensor.ne[1], tensor.ne[0], nullptr, nullptr, 0, 0,
-                  head_rows,    nullptr,    Element::f32};
+  ExpandArgs args{};
+  args.source = plain.data(), args.quant = Quant::f32, args.rows = tensor.ne[1], args.columns = tensor.ne[0];
+  args.row_heads = {head_rows, head_rows, HeadOrder::pairs};
   for (const LoraPair & pair : adapter_ ? adapter_->pairs() : std::vector<LoraPair>()) {
     if (pair.base_name != name) continue;
     a = adapter_->file().read_f32(*pair.a), b = adapter_->file().read_f32(*pair.b);

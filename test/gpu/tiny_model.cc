@@ -51,6 +51,7 @@ struct Matrix {
   const char * name;
   int rows;
   int columns;
+  float deviation = 0;  // 0: what keeps values about as large as they come in
 };
 
 std::vector<Matrix> matrices(const TinyModel & m) {
@@ -60,10 +61,17 @@ std::vector<Matrix> matrices(const TinyModel & m) {
           {"ffn_down", m.hidden, m.feed_forward}};
 }
 
-void add_matrix(Writer & writer, const std::string & name, ggml_type type, const Matrix & matrix) {
-  const float deviation = 1.5f / std::sqrt(static_cast<float>(matrix.columns));
-  writer.tensor(name, type, matrix.columns, matrix.rows,
-                random_normal(static_cast<size_t>(matrix.rows) * static_cast<size_t>(matrix.columns), deviation));
+void add_matrix(Writer & writer, const std::string & prefix, const TinyModel & m, const Matrix & matrix) {
+  const float deviation =
+      matrix.deviation != 0 ? matrix.deviation : 1.5f / std::sqrt(static_cast<float>(matrix.columns));
+  std::vector<float> values =
+      random_normal(static_cast<size_t>(matrix.rows) * static_cast<size_t>(matrix.columns), deviation);
+  for (const TinyChange & change : m.changes) {
+    if (change.matrix != matrix.name) continue;
+    for (size_t i = 0; i < values.size(); i++)
+      values[i] = change.value(static_cast<int>(i) / matrix.columns, static_cast<int>(i) % matrix.columns, values[i]);
+  }
+  writer.tensor(prefix + matrix.name + ".weight", m.type, matrix.columns, matrix.rows, values);
 }
 
 void add_norm(Writer & writer, const std::string & name, int size) {
@@ -100,8 +108,7 @@ void write_base(const TinyModel & m, const std::string & path) {
   Writer writer(m.architecture);
   const bool gemma = m.architecture == "gemma2";
   add_header(writer, m);
-  const size_t embedding = static_cast<size_t>(m.vocabulary) * static_cast<size_t>(m.hidden);
-  writer.tensor("token_embd.weight", m.type, m.hidden, m.vocabulary, random_normal(embedding, gemma ? 0.05f : 0.8f));
+  add_matrix(writer, "", m, {"token_embd", m.vocabulary, m.hidden, gemma ? 0.05f : 0.8f});
   add_norm(writer, "output_norm.weight", m.hidden);
   for (int layer = 0; layer < m.layers; layer++) {
     const std::string prefix = "blk." + std::to_string(layer) + ".";
@@ -109,7 +116,7 @@ void write_base(const TinyModel & m, const std::string & path) {
     add_norm(writer, prefix + "ffn_norm.weight", m.hidden);
     if (gemma) add_norm(writer, prefix + "post_attention_norm.weight", m.hidden);
     if (gemma) add_norm(writer, prefix + "post_ffw_norm.weight", m.hidden);
-    for (const Matrix & matrix : matrices(m)) add_matrix(writer, prefix + matrix.name + ".weight", m.type, matrix);
+    for (const Matrix & matrix : matrices(m)) add_matrix(writer, prefix, m, matrix);
   }
   writer.write(path);
 }

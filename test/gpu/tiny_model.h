@@ -1,12 +1,19 @@
 // Small random models as GGUF files: every combination that the engine must get right, in a few megabytes.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "ggml.h"
 
 namespace pairscore::test {
+
+// What becomes of the values of a matrix, in every layer.
+struct TinyChange {
+  std::string matrix;  // "attn_q", ..., "token_embd"
+  std::function<float(int row, int column, float value)> value;
+};
 
 struct TinyModel {
   std::string architecture;  // "gemma2" or "llama"
@@ -23,6 +30,7 @@ struct TinyModel {
   std::vector<std::string> lora;  // "attn_q", ...; empty: no adapter
   int labels;
   bool head_bias;
+  std::vector<TinyChange> changes = {};
 };
 
 struct TinyPaths {

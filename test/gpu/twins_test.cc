@@ -14,13 +14,18 @@ using namespace pairscore::test;
 
 namespace {
 
+ExpandArgs plain_args(const std::vector<uint8_t> & blocks, Quant quant, int64_t rows, int64_t columns) {
+  ExpandArgs args{};
+  args.source = blocks.data(), args.quant = quant, args.rows = rows, args.columns = columns;
+  return args;
+}
+
 TEST("every block format gives ggml's numbers bit for bit") {
   for (const QuantizedType & type : kQuantizedTypes) {
     const int64_t rows = 40, columns = 1024;
     const std::vector<uint8_t> blocks = random_blocks(type, rows, columns);
     std::vector<float> values(static_cast<size_t>(rows * columns));
-    expand_weight_reference(
-        {blocks.data(), type.quant, rows, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32}, values.data());
+    expand_weight_reference(plain_args(blocks, type.quant, rows, columns), values.data());
     expect(values == ggml_values(type, blocks, rows * columns), ggml_type_name(type.type));
   }
 }
@@ -33,8 +38,7 @@ TEST("block formats give ggml's numbers on random bytes, negative and subnormal 
     for (int round = 0; round < 200; round++) {
       for (uint8_t & byte : blocks) byte = static_cast<uint8_t>(random_int(0, 255));
       std::vector<float> values(columns);
-      expand_weight_reference({blocks.data(), type.quant, 1, columns, nullptr, nullptr, 0, 0, 0, nullptr, Element::f32},
-                              values.data());
+      expand_weight_reference(plain_args(blocks, type.quant, 1, columns), values.data());
       const std::vector<float> expected = ggml_values(type, blocks, columns);
       for (size_t i = 0; i < expected.size(); i++)
         expect(values[i] == expected[i] || (std::isnan(values[i]) && std::isnan(expected[i])),
@@ -45,22 +49,31 @@ TEST("block formats give ggml's numbers on random bytes, negative and subnormal 
 
 TEST("rows of interleaved heads each find a place of their own") {
   std::set<int64_t> places;
-  for (int64_t row = 0; row < 256; row++) places.insert(expanded_row(row, 64));
+  const Heads pairs{64, 64, HeadOrder::pairs};
+  for (int64_t row = 0; row < 256; row++) places.insert(placed(row, pairs));
   expect(places.size() == 256 && *places.rbegin() == 255, "two rows share a place");
-  expect(expanded_row(64, 64) == 64 && expanded_row(65, 64) == 96 && expanded_row(66, 64) == 65,
-         "pairs do not become halves");
+  expect(placed(64, pairs) == 64 && placed(65, pairs) == 96 && placed(66, pairs) == 65, "pairs do not become halves");
 }
 
-// q, k or v of `rows` tokens in heads of args.head_width.
-std::vector<float> widened(const std::vector<float> & values, int64_t rows, const PlaceArgs & places) {
-  // The tokens are columns here: what is placed is the weights' rows.
-  const int64_t heads = static_cast<int64_t>(values.size()) / rows / places.head_size;
-  std::vector<float> wide(static_cast<size_t>(rows * heads * places.head_width));
+TEST("narrow heads keep their values apart, in halves or in pairs, and leave the rest of the wider ones free") {
+  for (HeadOrder order : {HeadOrder::plain, HeadOrder::halves, HeadOrder::pairs}) {
+    const Heads heads{48, 64, order};
+    std::set<int64_t> places;
+    for (int64_t i = 0; i < 96; i++) places.insert(placed(i, heads));
+    expect(places.size() == 96 && *places.rbegin() < placed_count(96, heads), "two values share a place");
+    expect(placed(48, heads) == 64, "a head starts inside another");
+  }
+  expect(placed(23, {48, 64, HeadOrder::halves}) == 23 && placed(24, {48, 64, HeadOrder::halves}) == 32, "halves");
+  expect(placed(47, {48, 64, HeadOrder::pairs}) == 32 + 23, "pairs");
+}
+
+// q, k or v of `rows` tokens in heads of another width.
+std::vector<float> widened(const std::vector<float> & values, int64_t rows, const Heads & heads) {
+  const int64_t columns = static_cast<int64_t>(values.size()) / rows, width = placed_count(columns, heads);
+  std::vector<float> wide(static_cast<size_t>(rows * width));
   for (int64_t r = 0; r < rows; r++) {
-    for (int64_t i = 0; i < heads * places.head_size; i++) {
-      wide[static_cast<size_t>(r * heads * places.head_width + placed_index(i, places))] =
-          values[static_cast<size_t>(r * heads * places.head_size + i)];
-    }
+    for (int64_t i = 0; i < columns; i++)
+      wide[static_cast<size_t>(r * width + placed(i, heads))] = values[static_cast<size_t>(r * columns + i)];
   }
   return wide;
 }
@@ -86,8 +99,7 @@ TEST("zeros around narrow heads change no result of attention") {
     args.scale = 0.5f;
     std::vector<float> out(q.size()), wide_out(static_cast<size_t>(tokens * heads * width));
     attention_reference(args, {q.data(), k.data(), v.data(), out.data()});
-    const PlaceArgs turned{nullptr, 0, 0, size, width, HeadPlaces::turned_rows, nullptr},
-        plain{nullptr, 0, 0, size, width, HeadPlaces::rows, nullptr};
+    const Heads turned{size, width, HeadOrder::halves}, plain{size, width, HeadOrder::plain};
     const std::vector<float> wide_q = widened(q, tokens, turned), wide_k = widened(k, tokens, turned),
                              wide_v = widened(v, tokens, plain);
     args.q_stride = args.kv_stride = heads * width, args.cosines = wide_cosines.data(), args.sines = wide_sines.data(),

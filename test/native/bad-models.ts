@@ -65,9 +65,14 @@ export function headFile(head: Head): Buffer {
   );
 }
 
-/** One LoRA pair of rank 2 on the first block's v projection. */
-export function adapterFile(input: number, output: number, changes: Readonly<Record<string, GgufValue>> = {}): Buffer {
-  const tensor = (name: string, shape: readonly number[], value = 0.01): GgufTensor => ({
+/** One LoRA pair of rank 2 on the first block's v projection, of one value. */
+export function adapterFile(
+  input: number,
+  output: number,
+  changes: Readonly<Record<string, GgufValue>> = {},
+  value = 0.01,
+): Buffer {
+  const tensor = (name: string, shape: readonly number[]): GgufTensor => ({
     name,
     shape,
     values: new Float32Array(shape.reduce((product, size) => product * size, 1)).fill(value),

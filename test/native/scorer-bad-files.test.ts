@@ -139,6 +139,15 @@ describe('adapters', () => {
     });
   });
 
+  it('with which activations overflow: found when the weights are merged, or when a row is scored', (context) => {
+    const alpha: GgufValue = { type: 'float32', value: 3e38 };
+    const file = adapterFile(HIDDEN.llama, 64, { 'adapter.lora.alpha': alpha }, 1e10);
+    return refuses(context, 'llama', put('adapter.gguf', file, { adapterTensors: 1 }), {
+      code: 'ERR_MODEL_VALUES',
+      message: /of model demo-llama but received (NaN|-?Infinity)|attn_v\.weight/,
+    });
+  });
+
   it('with another number of tensors than the manifest says', (context) =>
     refuses(context, 'llama', ({ folder }) => rewriteManifest(folder, { adapterTensors: 99 }), {
       code: 'ERR_MODEL_MISMATCH',

@@ -83,7 +83,7 @@ test('swapped views are turned back before the mean', () => {
     [Math.log(6), Math.log(2), Math.log(2)],
     [Math.log(1), Math.log(4), Math.log(5)],
   ];
-  const mean = combineAnswers(logits, [{ labels: LABELS, weight: 1 }], ['asGiven', 'swapped']);
+  const mean = combineAnswers(logits, [{ name: 'one', labels: LABELS, weight: 1 }], ['asGiven', 'swapped']);
   assert.ok(close(mean.winnerModelA, (0.6 + 0.4) / 2));
   assert.ok(close(mean.winnerModelB, (0.2 + 0.1) / 2));
   assert.ok(close(mean.winnerTie, (0.2 + 0.5) / 2));
@@ -91,8 +91,8 @@ test('swapped views are turned back before the mean', () => {
 
 test('models answer each with its own labels and weight', () => {
   const voters = [
-    { labels: LABELS, weight: 0.25 },
-    { labels: ['winner_model_b', 'winner_model_a'] as const, weight: 0.75 },
+    { name: 'one', labels: LABELS, weight: 0.25 },
+    { name: 'two', labels: ['winner_model_b', 'winner_model_a'] as const, weight: 0.75 },
   ];
   const mean = combineAnswers(
     [
@@ -104,4 +104,25 @@ test('models answer each with its own labels and weight', () => {
   );
   assert.ok(close(mean.winnerModelA, 0.25 / 3 + 0.75 / 4));
   assert.ok(close(mean.winnerModelB, 0.25 / 3 + (0.75 * 3) / 4));
+});
+
+test('a model without an answer is named, whatever the others answer', () => {
+  const voters = ['fine', 'lost'].map((name) => ({ name, labels: LABELS, weight: 1 }));
+  for (const value of [NaN, Infinity, -Infinity]) {
+    assert.throws(
+      () =>
+        combineAnswers(
+          [
+            [0, 0, 0],
+            [0, value, 0],
+          ],
+          voters,
+          ['asGiven'],
+        ),
+      {
+        code: 'ERR_MODEL_VALUES',
+        message: new RegExp(`model lost but received ${value}`),
+      },
+    );
+  }
 });

@@ -37,7 +37,7 @@ function seatsFor(specs: readonly ModelSpec[]): RunSeats {
       };
       return { spec, tokenizer: { tokenize, close: async () => undefined } };
     }),
-    voters: specs.map(({ labels }) => ({ labels, weight: 1 })),
+    voters: specs.map(({ name, labels }) => ({ name, labels, weight: 1 })),
     dispatcher: new Dispatcher([{ device: 'cpu', seats: specs.map((_, model) => ({ model, limits, engine })) }]),
     orientations: ['asGiven'],
   };

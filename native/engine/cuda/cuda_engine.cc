@@ -2,75 +2,20 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 
+#include "engine/cuda/choices.h"
 #include "engine/cuda/forward.h"
 #include "engine/rows.h"
 #include "error.h"
-#include "kernels/attention_hopper.h"
 
 namespace pairscore {
 namespace {
 
 constexpr size_t kSpareBytes = size_t(512) << 20;  // left to the driver, cuBLASLt and others
 constexpr int kInFlight = 2;
-constexpr int32_t kMostRows = 512;  // of a batch: rows cost little memory
-
-int parse_device(const std::string & name) {
-  const std::string digits = name.compare(0, 5, "cuda:") == 0 ? name.substr(5) : "";
-  const bool number =
-      !digits.empty() && digits.size() < 4 && digits.find_first_not_of("0123456789") == std::string::npos;
-  int count = 0;
-  if (cudaGetDeviceCount(&count) != cudaSuccess) {
-    cudaGetLastError();
-    count = 0;
-  }
-  if (number && std::stoi(digits) < count) return std::stoi(digits);
-  throw Error(Code::device_unknown, "Expected a device cuda:0 to cuda:N of " + std::to_string(count) +
-                                        " CUDA devices but received \"" + name + "\"");
-}
-
-cudaDeviceProp properties_of(int device) {
-  cudaDeviceProp properties;
-  check_cuda(cudaGetDeviceProperties(&properties, device), "reading the device's properties");
-  return properties;
-}
-
-Element choose_compute(const CudaOptions & options, const cudaDeviceProp & device) {
-  const int capability = device.major * 10 + device.minor;
-  const auto require = [&](int least, const char * what) {
-    if (capability >= least) return;
-    throw Error(Code::usage, std::string("Expected compute capability ") + std::to_string(least / 10) + "." +
-                                 std::to_string(least % 10) + " or later for " + what + " but " + device.name +
-                                 " has " + std::to_string(device.major) + "." + std::to_string(device.minor));
-  };
-  if (options.compute == CudaOptions::Compute::fp8) require(89, "fp8");
-  if (options.compute == CudaOptions::Compute::bf16) require(80, "bf16");
-  if (options.attention == CudaOptions::Attention::turing) return Element::f16;
-  if (options.compute == CudaOptions::Compute::fp8) return Element::e4m3;
-  if (options.compute == CudaOptions::Compute::bf16) return Element::bf16;
-  return options.compute == CudaOptions::Compute::f16 || capability < 80 ? Element::f16 : Element::bf16;
-}
-
-AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp & device, const ModelShape & shape) {
-  if (options.attention == CudaOptions::Attention::turing || device.major < 8) return AttentionPath::turing;
-  const bool whole = shape.q_heads / shape.kv_heads % attention_hopper_heads(shape.head_width) == 0;
-  const bool hopper =
-      device.major == 9 && device.minor == 0 && whole && options.attention == CudaOptions::Attention::automatic;
-  return hopper ? AttentionPath::hopper : AttentionPath::ampere;
-}
-
-// Batches of whole waves: so many tokens that tiles of 128 x 256 fill all multiprocessors for every width that is a
-// multiple of 512. More tokens a batch are no faster, so a larger call is shared out.
-BatchLimits choose_limits(const EngineSpec & spec, const cudaDeviceProp & device) {
-  const int32_t wave = device.multiProcessorCount / 2 * 128;
-  const int32_t tokens = std::max(std::min(spec.max_batch_tokens, wave), spec.max_sequence_tokens);
-  return {tokens, std::max(spec.max_batch_sequences, kMostRows)};
-}
-
-const char * compute_name(Element element) {
-  if (element == Element::e4m3) return "fp8";
-  return element == Element::f16 ? "f16" : "bf16";
-}
+// Where one row in kMostRedone of so many is computed twice, f16's closer answers for the others are not worth it.
+constexpr int64_t kWatchedRows = 64, kMostRedone = 4;
 
 class CudaEngine : public Engine {
  public:
@@ -95,8 +40,12 @@ class CudaEngine : public Engine {
   }
   void open_weights(const CudaOptions & options);
   void describe();
-  void start(Slot & slot, View<int32_t> tokens, View<int32_t> offsets);
+  void run(Element compute, View<int32_t> tokens, View<int32_t> offsets, std::vector<float> & logits);
+  void start(Slot & slot, Element compute, View<int32_t> tokens, View<int32_t> offsets);
   void collect(Slot & slot, std::vector<float> & logits);
+  RowList rows_not_finite(const std::vector<float> & logits) const;
+  void redo(const RowList & rows, View<int32_t> tokens, View<int32_t> offsets, std::vector<float> & logits);
+  void watch(size_t rows, size_t redone);
 
   const EngineSpec spec_;
   const int device_;
@@ -104,13 +53,16 @@ class CudaEngine : public Engine {
   const GgufFile base_;
   const ModelShape shape_;
   const Head head_;
-  const Element compute_;
+  Element compute_;
+  const Element safer_;  // than compute_, or the same
+  Element opened_in_;
   const AttentionPath attention_;
   const BatchLimits limits_;
-  EngineInfo info_;
+  EngineInfo info_{};
   Weights weights_;
   std::unique_ptr<Forward> forward_;
   std::vector<std::unique_ptr<Slot>> slots_;
+  int64_t watched_ = 0, redone_ = 0;  // rows
   std::atomic<bool> cancelled_{false};
 };
 
@@ -122,13 +74,15 @@ CudaEngine::CudaEngine(const EngineSpec & spec, const CudaOptions & options)
       shape_(read_shape(base_)),
       head_(spec.head_path, base_),
       compute_(choose_compute(options, properties_)),
+      safer_(choose_safer(options, properties_, compute_)),
+      opened_in_(compute_),
       attention_(choose_attention(options, properties_, shape_)),
       limits_(choose_limits(spec, properties_)) {
   const DeviceScope scope(device_);
   open_weights(options);
   forward_ = std::make_unique<Forward>(
       shape_, weights_,
-      ForwardSpec{compute_, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
+      ForwardSpec{compute_, safer_, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
       head_.label_count());
   const size_t run = static_cast<size_t>(largest_packing(limits_, attention_tile_rows(shape_.head_width, attention_))) *
                      sizeof(int32_t);
@@ -157,6 +111,16 @@ void CudaEngine::open_weights(const CudaOptions & options) {
   if (!spec_.adapter_path.empty()) adapter = std::make_unique<Adapter>(spec_.adapter_path, base_);
   const Keep keep = choose_keep(options, adapter.get());
   weights_ = load_weights(request(adapter.get(), keep));
+  if (compute_ != safer_ && !suits_f16(weights_.range)) {
+    compute_ = opened_in_ = safer_;
+    weights_ = Weights();  // before the others take memory
+    weights_ = load_weights(request(adapter.get(), keep));
+  }
+  if (!std::isfinite(weights_.range.most)) {
+    throw Error(Code::model_values, "Expected weights within the range of " + std::string(compute_name(compute_)) +
+                                        " in tensor " + weights_.range.widest + " of " + spec_.base_path +
+                                        " but received values that are larger, infinite or NaN");
+  }
   info_.adapter_matched = adapter ? static_cast<int32_t>(adapter->pairs().size()) : 0;
   info_.adapter_unmatched = 0;
   info_.adapter_scale = adapter && !adapter->pairs().empty() ? adapter->pairs()[0].scale : 0;
@@ -164,11 +128,10 @@ void CudaEngine::open_weights(const CudaOptions & options) {
 }
 
 Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapter) const {
-  const bool streamable = compute_ != Element::e4m3 && !shape_.padded();
+  const bool streamable = compute_ != Element::e4m3;
   if (options.weights == CudaOptions::Weights::streamed) {
     if (streamable) return Keep::streamed;
-    const char * what = shape_.padded() ? "heads of another size than 64, 128 and 256" : "fp8";
-    throw Error(Code::usage, std::string("Expected resident weights for ") + what + " but received streamed");
+    throw Error(Code::usage, "Expected resident weights for fp8 but received streamed");
   }
   if (options.weights == CudaOptions::Weights::resident || !streamable) return Keep::resident;
   size_t free = 0, total = 0;
@@ -176,8 +139,9 @@ Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapte
   const size_t token = static_cast<size_t>(shape_.hidden) * 8 +
                        static_cast<size_t>(shape_.qkv_size() + shape_.q_size()) * 2 +
                        static_cast<size_t>(shape_.feed_forward) * 6;
+  const size_t expanded = compute_ == safer_ ? 0 : static_cast<size_t>(shape_.feed_forward) * 4 * shape_.hidden;
   const size_t needed = estimated_weight_bytes(request(adapter, Keep::resident)) +
-                        token * static_cast<size_t>(limits_.tokens) + kSpareBytes;
+                        token * static_cast<size_t>(limits_.tokens) + expanded + kSpareBytes;
   return needed <= free ? Keep::resident : Keep::streamed;
 }
 
@@ -201,16 +165,9 @@ std::vector<float> CudaEngine::score(View<int32_t> tokens, View<int32_t> offsets
   check_rows(tokens, offsets, {shape_.vocabulary, spec_.max_sequence_tokens, std::max(rows, 1)});
   const DeviceScope scope(device_);
   std::vector<float> logits(static_cast<size_t>(rows) * static_cast<size_t>(head_.label_count()));
-  int turn = 0;
   try {
-    for (RowList & rows_of_batch : share_rows(offsets, limits_)) {
-      if (cancelled_) throw Error(Code::closed, "The engine was closed while it was scoring");
-      Slot & slot = *slots_[static_cast<size_t>(turn++ % kInFlight)];
-      collect(slot, logits);
-      slot.rows = std::move(rows_of_batch);
-      start(slot, tokens, offsets);
-    }
-    for (const std::unique_ptr<Slot> & slot : slots_) collect(*slot, logits);
+    run(compute_, tokens, offsets, logits);
+    if (compute_ != safer_) redo(rows_not_finite(logits), tokens, offsets, logits);
   } catch (...) {
     cudaStreamSynchronize(forward_->stream());
     for (const std::unique_ptr<Slot> & slot : slots_) slot->rows.clear();
@@ -219,14 +176,68 @@ std::vector<float> CudaEngine::score(View<int32_t> tokens, View<int32_t> offsets
   return logits;
 }
 
-void CudaEngine::start(Slot & slot, View<int32_t> tokens, View<int32_t> offsets) {
+void CudaEngine::run(Element compute, View<int32_t> tokens, View<int32_t> offsets, std::vector<float> & logits) {
+  int turn = 0;
+  for (RowList & rows_of_batch : share_rows(offsets, limits_)) {
+    if (cancelled_) throw Error(Code::closed, "The engine was closed while it was scoring");
+    Slot & slot = *slots_[static_cast<size_t>(turn++ % kInFlight)];
+    collect(slot, logits);
+    slot.rows = std::move(rows_of_batch);
+    start(slot, compute, tokens, offsets);
+  }
+  for (const std::unique_ptr<Slot> & slot : slots_) collect(*slot, logits);
+  if (compute != opened_in_) info_.rows_in_bf16 += static_cast<int64_t>(offsets.size) - 1;
+}
+
+// An activation that its type cannot hold is infinite, and from there on nothing of its row is finite that depends on it:
+// docs/performance.md goes through the places. So the logits tell.
+RowList CudaEngine::rows_not_finite(const std::vector<float> & logits) const {
+  const size_t labels = static_cast<size_t>(head_.label_count());
+  RowList rows;
+  for (size_t i = 0; i < logits.size(); i++) {
+    const int32_t row = static_cast<int32_t>(i / labels);
+    if (!std::isfinite(logits[i]) && (rows.empty() || rows.back() != row)) rows.push_back(row);
+  }
+  return rows;
+}
+
+void CudaEngine::redo(const RowList & rows, View<int32_t> tokens, View<int32_t> offsets, std::vector<float> & logits) {
+  watch(offsets.size - 1, rows.size());
+  if (rows.empty()) return;
+  std::vector<int32_t> their_tokens, their_offsets = {0};
+  for (int32_t row : rows) {
+    const int32_t *first = tokens.data + offsets[static_cast<size_t>(row)],
+                  *end = tokens.data + offsets[static_cast<size_t>(row) + 1];
+    their_tokens.insert(their_tokens.end(), first, end);
+    their_offsets.push_back(static_cast<int32_t>(their_tokens.size()));
+  }
+  const size_t labels = static_cast<size_t>(head_.label_count());
+  std::vector<float> again(rows.size() * labels);
+  run(safer_, {their_tokens.data(), their_tokens.size()}, {their_offsets.data(), their_offsets.size()}, again);
+  for (size_t i = 0; i < rows.size(); i++)
+    std::copy_n(again.begin() + static_cast<std::ptrdiff_t>(i * labels), labels,
+                logits.begin() + static_cast<std::ptrdiff_t>(static_cast<size_t>(rows[i]) * labels));
+}
+
+// A model that needs bf16 often gets it for good, so that its rows are not computed twice.
+void CudaEngine::watch(size_t rows, size_t redone) {
+  watched_ += static_cast<int64_t>(rows), redone_ += static_cast<int64_t>(redone);
+  if (watched_ < kWatchedRows) return;
+  if (redone_ * kMostRedone >= watched_) {
+    weights_.convert(safer_, forward_->stream());
+    compute_ = safer_;
+  }
+  watched_ = redone_ = 0;
+}
+
+void CudaEngine::start(Slot & slot, Element compute, View<int32_t> tokens, View<int32_t> offsets) {
   const int32_t tile_rows = attention_tile_rows(shape_.head_width, attention_);
   const Packing packing = pack_rows(tokens, offsets, slot.rows, tile_rows, slot.run.as<int32_t>());
   const cudaStream_t stream = forward_->stream();
   check_cuda(cudaMemcpyAsync(slot.device_run.data(), slot.run.as<char>(),
                              static_cast<size_t>(packing.size()) * sizeof(int32_t), cudaMemcpyHostToDevice, stream),
              "copying a batch to the device");
-  forward_->enqueue({packing, slot.device_run.as<int32_t>(), slot.device_logits.as<float>()});
+  forward_->enqueue({packing, slot.device_run.as<int32_t>(), slot.device_logits.as<float>(), compute});
   const size_t bytes = static_cast<size_t>(packing.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);
   check_cuda(cudaMemcpyAsync(slot.logits.as<char>(), slot.device_logits.data(), bytes, cudaMemcpyDeviceToHost, stream),
              "copying logits from the device");

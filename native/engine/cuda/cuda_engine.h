@@ -14,7 +14,7 @@ struct CudaOptions {
   enum class Weights { automatic, resident, streamed };
   enum class Attention { automatic, ampere, turing };
 
-  Compute compute;      // automatic: bf16, or f16 on devices before sm_80
+  Compute compute;      // automatic: f16, and bf16 for what f16 has no range for, on sm_80 and later
   Weights weights;      // automatic: resident where the device has room
   Attention attention;  // turing, ampere: the paths of sm_75 and sm_80, on any later device
 };

@@ -30,6 +30,7 @@ Forward::Forward(const ModelShape & shape, const Weights & weights, const Forwar
       weights_(weights),
       spec_(spec),
       labels_(labels),
+      compute_(spec.compute),
       products_(stream_.get(), spec.attention == AttentionPath::turing ? Gating::apart : Gating::fused) {
   const int64_t tokens = spec.limits.tokens, rows = spec.limits.rows, activation = element_bytes(spec.compute);
   x_ = buffer(tokens, shape.hidden * 4);
@@ -51,7 +52,8 @@ Forward::Forward(const ModelShape & shape, const Weights & weights, const Forwar
   size_t largest = 0;
   for (const LayerWeights & layer : weights.layers) {
     for (const PackedWeight * weight : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
-      if (!weight->parts.empty()) largest = std::max(largest, static_cast<size_t>(weight->rows * weight->depth) * 2);
+      const bool expands = !weight->parts.empty() || spec.safer != spec.compute;
+      if (expands) largest = std::max(largest, static_cast<size_t>(weight->rows * weight->depth) * 2);
     }
   }
   expanded_ = DeviceBuffer(largest);
@@ -84,8 +86,8 @@ void Forward::set_norm_scales() {
 }
 
 void Forward::enqueue(const DeviceBatch & batch) {
-  if (!tried_ && batch.packing.tokens >= kTrialTokens * spec_.limits.tokens) {
-    tried_ = true;
+  compute_ = batch.compute;
+  if (batch.packing.tokens >= kTrialTokens * spec_.limits.tokens && tried_.insert(compute_).second) {
     run(batch);  // brings the candidates
     products_.start_trials();
     for (int pass = 0; pass < kTrialPasses; pass++) run(batch);
@@ -104,7 +106,7 @@ void Forward::run(const DeviceBatch & batch) {
   first.rows = all.count, first.columns = shape_.hidden, first.epsilon = shape_.epsilon;
   first.x = all.x, first.next = weights_.layers[0].attention_norm.as<float>();
   first.h = all.h, first.h_scale = narrow() ? norm_inverses_[0] : 1.f;
-  first.element = wide(), first.h_element = spec_.compute;
+  first.element = wide(), first.h_element = compute_;
   add_norm(first, stream_.get());
   for (int32_t layer = 0; layer < shape_.layers; layer++) run_layer(batch, layer);
   head({hidden_.as<float>(), packing.rows, shape_.hidden, weights_.head_weight.as<float>(),
@@ -122,7 +124,7 @@ void Forward::run_layer(const DeviceBatch & batch, int32_t layer) {
 }
 
 const void * Forward::use(const PackedWeight & weight) {
-  if (weight.parts.empty()) return weight.wide.data();
+  if (weight.parts.empty() && weight.element == compute_) return weight.wide.data();
   weight.expand(expanded_.data(), wide(), stream_.get());
   return expanded_.data();
 }
@@ -130,10 +132,10 @@ const void * Forward::use(const PackedWeight & weight) {
 // product.w is the packed weight in use; the slice chooses its rows.
 Product Forward::complete(const PackedWeight & weight, Slice slice, const Product & product) const {
   Product sliced = product;
-  sliced.w = static_cast<const char *>(product.w) + slice.first * weight.depth * element_bytes(spec_.compute);
+  sliced.w = static_cast<const char *>(product.w) + slice.first * weight.depth * element_bytes(compute_);
   sliced.columns = slice.count;
   sliced.depth = weight.depth;
-  sliced.element = spec_.compute;
+  sliced.element = compute_;
   sliced.out_element = wide();
   if (narrow()) {
     sliced.rows = padded(product.rows);
@@ -165,8 +167,7 @@ Forward::Rows Forward::project(const DeviceBatch & batch, int32_t layer) {
   turn_keys(batch);
   const int32_t * last = batch.run + packing.last_at();
   gather_rows(x_.data(), last, packing.rows, shape_.hidden * 4, last_x_.data(), stream_.get());
-  gather_rows(h_.data(), last, packing.rows, shape_.hidden * element_bytes(spec_.compute), last_h_.data(),
-              stream_.get());
+  gather_rows(h_.data(), last, packing.rows, shape_.hidden * element_bytes(compute_), last_h_.data(), stream_.get());
   multiply(weight, {0, q}, {last_h_.data(), w, last_q_.data(), packing.rows, 0, 0, q, scale, nullptr, {}, {}});
   const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.last_tiles_at());
   return {packing.rows, last_x_.as<float>(), last_h_.data(), tiles, packing.last_tiles};
@@ -222,7 +223,7 @@ void Forward::feed_forward(const Rows & rows, int32_t layer) {
       complete(weights.gate_up, {0, wide_columns},
                {rows.h, use(weights.gate_up), gate_up_.data(), rows.count, 0, 0, wide_columns, scale, nullptr, {}, {}});
   products_.run_gated(gate_up, {gate_up_.data(), rows.count, shape_.feed_forward, shape_.activation, gated_.data(),
-                                row_scales_.as<float>(), wide(), spec_.compute});
+                                row_scales_.as<float>(), wide(), compute_});
   multiply(weights.down, {0, shape_.hidden},
            {gated_.data(), use(weights.down), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
   normalize(rows, 2 * layer + 2, shape_.post_norms ? &weights.post_feed_norm : nullptr,
@@ -241,7 +242,7 @@ void Forward::normalize(const Rows & rows, int32_t norm, const DeviceBuffer * po
   args.x = rows.x, args.next = next.as<float>();
   args.h = last ? hidden_.data() : rows.h;
   args.h_scale = last || !narrow() ? 1.f : norm_inverses_[static_cast<size_t>(norm)];
-  args.element = wide(), args.h_element = last ? Element::f32 : spec_.compute;
+  args.element = wide(), args.h_element = last ? Element::f32 : compute_;
   add_norm(args, stream_.get());
 }
 

@@ -1,6 +1,8 @@
 // The layers of one batch, enqueued without a look back at the host.
 #pragma once
 
+#include <set>
+
 #include "engine/cuda/packing.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/weights.h"
@@ -9,6 +11,7 @@ namespace pairscore {
 
 struct ForwardSpec {
   Element compute;  // of weights and products: f16, bf16, e4m3
+  Element safer;    // what some batches are computed in instead: bf16 beside f16, or the same as compute
   AttentionPath attention;
   float soft_cap;  // 0: none
   BatchLimits limits;
@@ -19,6 +22,7 @@ struct DeviceBatch {
   Packing packing;
   const int32_t * run;  // as pack_rows wrote it
   float * logits;       // (rows, labels)
+  Element compute;      // one of the two of ForwardSpec
 };
 
 class Forward {
@@ -26,7 +30,7 @@ class Forward {
   // Owns the buffers of the largest batch. shape and weights must outlive it.
   Forward(const ModelShape & shape, const Weights & weights, const ForwardSpec & spec, int32_t labels);
 
-  // The first large batch runs several times: see Products' trials.
+  // The first large batch of a type runs several times: see Products' trials.
   void enqueue(const DeviceBatch & batch);
   cudaStream_t stream() const { return stream_.get(); }
   size_t bytes() const { return bytes_; }
@@ -59,14 +63,15 @@ class Forward {
   void normalize(const Rows & rows, int32_t layer, const DeviceBuffer * post, const float * row_scale);
   void set_norm_scales();
 
-  Element wide() const { return spec_.compute == Element::f16 ? Element::f16 : Element::bf16; }
-  bool narrow() const { return spec_.compute == Element::e4m3; }
+  Element wide() const { return compute_ == Element::f16 ? Element::f16 : Element::bf16; }
+  bool narrow() const { return compute_ == Element::e4m3; }
 
   const ModelShape & shape_;
   const Weights & weights_;
   const ForwardSpec spec_;
   const int32_t labels_;
-  bool tried_ = false;
+  Element compute_;  // of the batch at hand
+  std::set<Element> tried_;
   OwnStream stream_;
   Products products_;
   size_t bytes_ = 0;
@@ -75,7 +80,7 @@ class Forward {
   DeviceBuffer narrow_attention_, row_scales_, one_;            // e4m3 only
   DeviceBuffer norm_scales_;                                    // (2 layers), what multiplies e4m3 norms back
   std::vector<float> norm_inverses_;                            // (2 layers), 1 / norm_scales_
-  DeviceBuffer expanded_;                                       // the weight in use, when streamed
+  DeviceBuffer expanded_;                                       // the weight in use, where it is not kept in its type
 };
 
 }  // namespace pairscore

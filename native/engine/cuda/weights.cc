@@ -26,17 +26,29 @@ const LoraPair * find_pair(const Adapter * adapter, const std::string & name) {
   return nullptr;
 }
 
+constexpr size_t kMostParts = 3;  // of a packed weight
+
+ExpandArgs expand_args(const PackedWeight::Part & part) {
+  ExpandArgs args{};
+  args.source = part.source.data(), args.quant = part.quant;
+  args.rows = part.rows, args.columns = part.columns;
+  if (part.rank) args.lora_a = part.lora_a.as<float>(), args.lora_b = part.lora_b.as<float>();
+  args.rank = part.rank, args.scale = part.scale;
+  args.row_heads = part.row_heads, args.column_heads = part.column_heads;
+  return args;
+}
+
 struct PartName {
   const char * name;
   int64_t rows;
-  int head_rows;
-  std::optional<HeadPlaces> places;
+  Heads row_heads;
+  Heads column_heads;
 };
 
 class Loader {
  public:
   explicit Loader(const WeightsRequest & request)
-      : request_(request), shape_(request.shape), uploader_(stream_.get()) {}
+      : request_(request), shape_(request.shape), uploader_(stream_.get()), largest_(kMostParts * sizeof(float)) {}
 
   Weights load();
 
@@ -44,9 +56,9 @@ class Loader {
   LayerWeights load_layer(int32_t layer);
   PackedWeight load_packed(const std::string & prefix, int64_t depth, const std::vector<PartName> & names);
   PackedWeight::Part load_part(const std::string & name, int64_t depth, const PartName & part);
-  void make_resident(PackedWeight & packed);
-  DeviceBuffer widen_heads(PackedWeight & packed, const DeviceBuffer & raw);
-  void merge_wide_part(PackedWeight::Part & part, int64_t depth);
+  void make_resident(PackedWeight & packed, DeviceBuffer wide);
+  void merge_wide_part(PackedWeight::Part & part);
+  void note_range(const PackedWeight & packed, const char * wide, const std::vector<std::string> & names);
   DeviceBuffer load_norm(const std::string & name, float * most);
   void load_rope(Weights & weights);
   void check_adapter_targets() const;
@@ -60,6 +72,8 @@ class Loader {
   const ModelShape & shape_;
   OwnStream stream_;
   Uploader uploader_;
+  DeviceBuffer scratch_, largest_;
+  WeightRange range_;
   size_t bytes_ = 0;
 };
 
@@ -77,6 +91,7 @@ Weights Loader::load() {
   load_rope(weights);
   stream_.wait();
   weights.bytes = bytes_;
+  weights.range = range_;
   return weights;
 }
 
@@ -98,18 +113,20 @@ void Loader::check_adapter_targets() const {
 
 LayerWeights Loader::load_layer(int32_t layer) {
   const std::string prefix = "blk." + std::to_string(layer) + ".";
-  const int head_rows = shape_.interleaved_rope ? shape_.head_size : 0;
+  // Zeros around heads that are narrower than those of our kernels change no score and no sum.
+  const Heads none{}, plain{shape_.padded() ? shape_.head_size : 0, shape_.head_width, HeadOrder::plain};
+  const Heads turned{shape_.interleaved_rope || shape_.padded() ? shape_.head_size : 0, shape_.head_width,
+                     shape_.interleaved_rope ? HeadOrder::pairs : HeadOrder::halves};
   LayerWeights weights;
   weights.qkv = load_packed(prefix, shape_.hidden,
-                            {{"attn_q.weight", shape_.q_rows(), head_rows, HeadPlaces::turned_rows},
-                             {"attn_k.weight", shape_.kv_rows(), head_rows, HeadPlaces::turned_rows},
-                             {"attn_v.weight", shape_.kv_rows(), 0, HeadPlaces::rows}});
-  weights.output =
-      load_packed(prefix, shape_.q_rows(), {{"attn_output.weight", shape_.hidden, 0, HeadPlaces::columns}});
-  weights.gate_up =
-      load_packed(prefix, shape_.hidden,
-                  {{"ffn_gate.weight", shape_.feed_forward, 0, {}}, {"ffn_up.weight", shape_.feed_forward, 0, {}}});
-  weights.down = load_packed(prefix, shape_.feed_forward, {{"ffn_down.weight", shape_.hidden, 0, {}}});
+                            {{"attn_q.weight", shape_.q_rows(), turned, none},
+                             {"attn_k.weight", shape_.kv_rows(), turned, none},
+                             {"attn_v.weight", shape_.kv_rows(), plain, none}});
+  weights.output = load_packed(prefix, shape_.q_rows(), {{"attn_output.weight", shape_.hidden, none, plain}});
+  weights.gate_up = load_packed(
+      prefix, shape_.hidden,
+      {{"ffn_gate.weight", shape_.feed_forward, none, none}, {"ffn_up.weight", shape_.feed_forward, none, none}});
+  weights.down = load_packed(prefix, shape_.feed_forward, {{"ffn_down.weight", shape_.hidden, none, none}});
   weights.attention_norm = load_norm(prefix + "attn_norm.weight", &weights.attention_norm_most);
   weights.feed_norm = load_norm(prefix + "ffn_norm.weight", &weights.feed_norm_most);
   if (shape_.post_norms) {
@@ -119,18 +136,27 @@ LayerWeights Loader::load_layer(int32_t layer) {
   return weights;
 }
 
-PackedWeight Loader::load_packed(const std::string & prefix, int64_t depth, const std::vector<PartName> & names) {
+PackedWeight Loader::load_packed(const std::string & prefix, int64_t depth, const std::vector<PartName> & parts) {
   PackedWeight packed;
-  packed.depth = depth;
-  for (const PartName & name : names) {
-    packed.parts.push_back(load_part(prefix + name.name, depth, name));
+  packed.depth = placed_count(depth, parts[0].column_heads);
+  std::vector<std::string> names;
+  for (const PartName & part : parts) {
+    names.push_back(prefix + part.name);
+    packed.parts.push_back(load_part(names.back(), depth, part));
     packed.parts.back().first_row = packed.rows;
-    packed.rows += name.rows;
+    packed.rows += packed.parts.back().placed_rows();
   }
+  const size_t bytes = static_cast<size_t>(packed.rows * packed.depth) * 2;
   if (request_.keep == Keep::resident) {
-    make_resident(packed);
+    DeviceBuffer wide(bytes);
+    packed.expand(wide.data(), wide_element(), stream_.get());
+    note_range(packed, wide.as<char>(), names);
+    make_resident(packed, std::move(wide));
   } else {
-    for (PackedWeight::Part & part : packed.parts) merge_wide_part(part, depth);
+    for (PackedWeight::Part & part : packed.parts) merge_wide_part(part);
+    if (scratch_.bytes() < bytes) scratch_ = DeviceBuffer(bytes);
+    packed.expand(scratch_.data(), wide_element(), stream_.get());
+    note_range(packed, scratch_.as<char>(), names);
   }
   for (const PackedWeight::Part & part : packed.parts)
     bytes_ += part.source.bytes() + part.lora_a.bytes() + part.lora_b.bytes();
@@ -143,9 +169,8 @@ PackedWeight::Part Loader::load_part(const std::string & name, int64_t depth, co
   Uploaded uploaded = uploader_.upload(request_.base, required(request_.base, name, depth, part_name.rows));
   part.source = std::move(uploaded.data);
   part.quant = uploaded.quant;
-  part.rows = part_name.rows;
-  part.head_rows = part_name.head_rows;
-  if (shape_.padded()) part.places = part_name.places;
+  part.rows = part_name.rows, part.columns = depth;
+  part.row_heads = part_name.row_heads, part.column_heads = part_name.column_heads;
   if (const LoraPair * pair = find_pair(request_.adapter, name)) {
     part.lora_a = uploader_.upload_f32(request_.adapter->file(), *pair->a);
     part.lora_b = uploader_.upload_f32(request_.adapter->file(), *pair->b);
@@ -155,64 +180,67 @@ PackedWeight::Part Loader::load_part(const std::string & name, int64_t depth, co
   return part;
 }
 
-void Loader::make_resident(PackedWeight & packed) {
-  DeviceBuffer wide(static_cast<size_t>(packed.rows * packed.depth) * 2);
-  packed.expand(wide.data(), wide_element(), stream_.get());
-  if (packed.parts[0].places) wide = widen_heads(packed, wide);
-  if (request_.compute == Element::e4m3) {
-    const int64_t values = packed.rows * packed.depth;
-    packed.wide = DeviceBuffer(static_cast<size_t>(values));
-    packed.scale = DeviceBuffer(sizeof(float));
-    quantize_matrix({wide.data(), values, packed.wide.data(), packed.scale.as<float>(), wide_element()}, stream_.get());
-    stream_.wait();
-  } else {
-    packed.wide = std::move(wide);
+// Waits for the stream, so that the sources can go.
+void Loader::note_range(const PackedWeight & packed, const char * wide, const std::vector<std::string> & names) {
+  for (size_t i = 0; i < names.size(); i++) {
+    const PackedWeight::Part & part = packed.parts[i];
+    largest_magnitude({wide + part.first_row * packed.depth * 2, part.placed_rows() * packed.depth,
+                       largest_.as<float>() + i, wide_element()},
+                      stream_.get());
   }
-  stream_.wait();  // the sources go
-  packed.parts.clear();
+  float largest[kMostParts];
+  check_cuda(
+      cudaMemcpyAsync(largest, largest_.data(), names.size() * sizeof(float), cudaMemcpyDeviceToHost, stream_.get()),
+      "copying the range of weights from the device");
+  stream_.wait();
+  for (size_t i = 0; i < names.size(); i++) {
+    if (largest[i] > 0) range_.least = std::min(range_.least, largest[i]);
+    if (largest[i] <= range_.most) continue;
+    range_.most = largest[i];
+    range_.widest = names[i];
+  }
 }
 
-// Zeros around heads that are narrower than those of our kernels change no score and no sum.
-DeviceBuffer Loader::widen_heads(PackedWeight & packed, const DeviceBuffer & raw) {
-  const bool columns = packed.parts[0].places == HeadPlaces::columns;
-  const auto widened = [&](int64_t values) { return values / shape_.head_size * shape_.head_width; };
-  const int64_t rows = columns ? packed.rows : widened(packed.rows),
-                depth = columns ? widened(packed.depth) : packed.depth;
-  DeviceBuffer wide(static_cast<size_t>(rows * depth) * 2);
-  check_cuda(cudaMemsetAsync(wide.data(), 0, wide.bytes(), stream_.get()), "clearing weights");
-  for (const PackedWeight::Part & part : packed.parts) {
-    const int64_t first = columns ? part.first_row : widened(part.first_row);
-    place_heads({raw.as<char>() + part.first_row * packed.depth * 2, part.rows, packed.depth, shape_.head_size,
-                 shape_.head_width, *part.places, wide.as<char>() + first * depth * 2},
-                stream_.get());
-  }
-  stream_.wait();  // raw goes
-  packed.rows = rows;
-  packed.depth = depth;
-  return wide;
+void Loader::make_resident(PackedWeight & packed, DeviceBuffer wide) {
+  packed.parts.clear();
+  packed.element = request_.compute;
+  packed.wide = std::move(wide);
+  if (request_.compute != Element::e4m3) return;
+  const int64_t values = packed.rows * packed.depth;
+  DeviceBuffer narrow(static_cast<size_t>(values));
+  packed.scale = DeviceBuffer(sizeof(float));
+  quantize_matrix({packed.wide.data(), values, narrow.data(), packed.scale.as<float>(), wide_element()}, stream_.get());
+  stream_.wait();  // what is quantised goes
+  packed.wide = std::move(narrow);
 }
 
 // A format that our kernels lack came as f32: streamed weights keep it merged, in 16 bits.
-void Loader::merge_wide_part(PackedWeight::Part & part, int64_t depth) {
+void Loader::merge_wide_part(PackedWeight::Part & part) {
   if (part.quant != Quant::f32) return;
-  DeviceBuffer merged(static_cast<size_t>(part.rows * depth) * 2);
-  expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr,
-                 part.lora_b.as<float>(), part.rank, part.scale, part.head_rows, merged.data(), wide_element()},
-                stream_.get());
+  DeviceBuffer merged(static_cast<size_t>(part.rows * part.columns) * 2);
+  ExpandArgs args = expand_args(part);
+  args.row_heads = args.column_heads = {};
+  args.target = merged.data(), args.element = wide_element();
+  expand_weight(args, stream_.get());
   stream_.wait();
   part.source = std::move(merged);
   part.quant = wide_element() == Element::f16 ? Quant::f16 : Quant::bf16;
-  part.head_rows = part.rank = 0;
+  part.rank = 0;
   part.lora_a = DeviceBuffer();
   part.lora_b = DeviceBuffer();
 }
 
 DeviceBuffer Loader::load_norm(const std::string & name, float * most) {
   const std::vector<float> values = request_.base.read_f32(required(request_.base, name, shape_.hidden, 1));
-  if (most) {
-    *most = 0;
-    for (float value : values) *most = std::max(*most, std::fabs(value));
+  float largest = 0;
+  for (float value : values) {
+    if (!std::isfinite(value)) {
+      throw Error(Code::model_values, "Expected finite values in tensor " + name + " of " + request_.base.path() +
+                                          " but received NaN or infinity");
+    }
+    largest = std::max(largest, std::fabs(value));
   }
+  if (most) *most = largest;
   return counted(uploader_.upload_f32(values.data(), values.size()));
 }
 
@@ -244,12 +272,31 @@ void Loader::load_rope(Weights & weights) {
 
 }  // namespace
 
-void PackedWeight::expand(void * target, Element element, Stream stream) const {
+void PackedWeight::expand(void * target, Element to, Stream stream) const {
+  if (parts.empty()) {
+    const Quant quant = element == Element::f16 ? Quant::f16 : Quant::bf16;
+    expand_weight({wide.data(), quant, rows, depth, nullptr, nullptr, 0, 0, {}, {}, target, to}, stream);
+    return;
+  }
   for (const Part & part : parts) {
-    char * rows_at = static_cast<char *>(target) + part.first_row * depth * element_bytes(element);
-    expand_weight({part.source.data(), part.quant, part.rows, depth, part.rank ? part.lora_a.as<float>() : nullptr,
-                   part.lora_b.as<float>(), part.rank, part.scale, part.head_rows, rows_at, element},
-                  stream);
+    const int64_t rows_at = part.first_row * depth * element_bytes(to), row_bytes = depth * element_bytes(to);
+    ExpandArgs args = expand_args(part);
+    args.target = static_cast<char *>(target) + rows_at, args.element = to;
+    if (part.placed_rows() != part.rows || depth != part.columns) {
+      check_cuda(cudaMemsetAsync(args.target, 0, static_cast<size_t>(part.placed_rows() * row_bytes), stream),
+                 "clearing weights");
+    }
+    expand_weight(args, stream);
+  }
+}
+
+void Weights::convert(Element to, Stream stream) {
+  for (LayerWeights & layer : layers) {
+    for (PackedWeight * weight : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
+      if (!weight->parts.empty()) continue;
+      weight->expand(weight->wide.data(), to, stream);
+      weight->element = to;
+    }
   }
 }
 
@@ -261,8 +308,10 @@ size_t estimated_weight_bytes(const WeightsRequest & request) {
     const bool block = tensor.name.compare(0, 4, "blk.") == 0;
     if (!block && tensor.name == "output.weight") continue;
     const bool wide = block && request.keep == Keep::resident && tensor.ne[1] > 1;
-    bytes += wide ? static_cast<size_t>(tensor.elements()) * static_cast<size_t>(element_bytes(request.compute))
-                  : tensor.bytes;
+    const bool headed = tensor.name.find(".attn_") != std::string::npos;
+    const int64_t elements =
+        headed ? tensor.elements() / request.shape.head_size * request.shape.head_width : tensor.elements();
+    bytes += wide ? static_cast<size_t>(elements * element_bytes(request.compute)) : tensor.bytes;
   }
   if (request.adapter) bytes += request.adapter->file().bytes() * 2;
   return bytes;

@@ -1,7 +1,7 @@
 // A model's weights on one device: packed for our products, LoRA merged, kept wide (resident) or expanded when used (streamed).
 #pragma once
 
-#include <optional>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -9,7 +9,6 @@
 #include "engine/cuda/device.h"
 #include "engine/cuda/shape.h"
 #include "engine/head.h"
-#include "kernels/rows.h"
 #include "kernels/weight.h"
 
 namespace pairscore {
@@ -21,29 +20,39 @@ class PackedWeight {
   struct Part {
     DeviceBuffer source;
     Quant quant;
-    int64_t rows;
-    int64_t first_row;
-    int head_rows;
-    std::optional<HeadPlaces> places;  // of its heads, where they are narrower than in our buffers
+    int64_t rows;  // of the source, as are columns
+    int64_t columns;
+    int64_t first_row;  // in our buffers
+    Heads row_heads, column_heads;
     DeviceBuffer lora_a, lora_b;
     int rank = 0;
     float scale = 0;
+
+    int64_t placed_rows() const { return placed_count(rows, row_heads); }
   };
 
   int64_t rows = 0;
   int64_t depth = 0;
-  std::vector<Part> parts;  // empty when resident
-  DeviceBuffer wide;        // (rows, depth), empty when streamed
-  DeviceBuffer scale;       // (1), of e4m3
+  std::vector<Part> parts;          // empty when resident
+  DeviceBuffer wide;                // (rows, depth), empty when streamed
+  Element element = Element::bf16;  // of wide
+  DeviceBuffer scale;               // (1), of e4m3
 
-  // Enqueues what makes (rows, depth) of 16-bit weights in target.
-  void expand(void * target, Element element, Stream stream) const;
+  // Enqueues what makes (rows, depth) of 16-bit weights in target, which may be `wide` itself. Not for e4m3.
+  void expand(void * target, Element to, Stream stream) const;
 };
 
 struct LayerWeights {
   PackedWeight qkv, output, gate_up, down;
   DeviceBuffer attention_norm, post_attention_norm, feed_norm, post_feed_norm;  // (hidden), f32
   float attention_norm_most, feed_norm_most;                                    // largest magnitudes, for e4m3
+};
+
+// Of the largest magnitudes of all matrices, merged and rounded to 16 bits: what tells whether a type can hold them.
+struct WeightRange {
+  float least = std::numeric_limits<float>::infinity();  // matrices of zeros apart
+  float most = 0;                                        // infinite: an element is not finite
+  std::string widest;                                    // the tensor that has it
 };
 
 struct Weights {
@@ -54,6 +63,10 @@ struct Weights {
   DeviceBuffer head_weight, head_bias;
   DeviceBuffer cosines, sines;  // (positions, head_size / 2)
   size_t bytes = 0;             // of everything above
+  WeightRange range;
+
+  // Enqueues it, for resident 16-bit weights; streamed ones are expanded to any type.
+  void convert(Element to, Stream stream);
 };
 
 enum class Keep { resident, streamed };
