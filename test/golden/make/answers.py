@@ -4,6 +4,7 @@ transformers answers in f32, LoRA unmerged, one row at a time. Wrong variants ar
   python test/golden/make/answers.py
 """
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -22,10 +23,11 @@ import gguf_files  # noqa: E402
 import train  # noqa: E402
 
 TOLERANCE = {'gemma2': 2e-3, 'llama': 1e-5}
+SIXTEEN_BIT = 5e-3
 SHAPE = {'hidden_size': 64, 'intermediate_size': 128, 'num_attention_heads': 4, 'num_key_value_heads': 2, 'head_dim': 16}
 
 
-def scramble(model, gain):
+def scramble(model, gain, head_gain):
     """Weights whose layers all matter: unit gain, keys and queries louder, norms off one."""
     for name, parameter in model.named_parameters():
         if name.endswith('norm.weight'):
@@ -33,7 +35,7 @@ def scramble(model, gain):
         elif 'embed_tokens' in name:
             parameter.data = torch.randn_like(parameter) * 0.5
         else:
-            loud = gain if 'q_proj' in name or 'k_proj' in name else 2.5 if 'score' in name else 1.0
+            loud = gain if 'q_proj' in name or 'k_proj' in name else head_gain if 'score' in name else 1.0
             parameter.data = torch.randn_like(parameter) * loud / parameter.shape[1] ** 0.5
 
 
@@ -94,6 +96,13 @@ class Case:
         assert spread > 0.25 and torch.isfinite(found).all()
         return self
 
+    def steady(self, model, **how):
+        """What amplifies rounding further tells nothing of engines that compute in 16 bits."""
+        off = (logits(in_f16(model), self.rows, **how).softmax(-1) - self.right).abs().max().item()
+        print(f'    in f16: off by {off:.4f}')
+        assert off < SIXTEEN_BIT / 2, (self.tree['name'], 'in f16', off)
+        return self
+
     def wrong(self, what, found, times=100):
         """A mistake that the test must be able to see."""
         off = (found.softmax(-1) - self.right).abs().max().item()
@@ -111,6 +120,20 @@ def scaled(model, factor):
     for module in model.modules():
         if hasattr(module, 'lora_A'):
             module.scaling['default'] *= factor
+
+
+def in_f16(model):
+    """The model with weights, inputs and outputs of all products of its layers rounded to f16, LoRA merged; the rest in f32."""
+    model = copy.deepcopy(model)
+    if hasattr(model, 'peft_config'):
+        model.merge_adapter()
+    decoder, _ = inner(model)
+    for name, module in decoder.named_modules():
+        if isinstance(module, torch.nn.Linear) and 'lora_' not in name:
+            module.weight.data = module.weight.data.half().float()
+            module.register_forward_pre_hook(lambda _, given: (given[0].half().float(), *given[1:]))
+            module.register_forward_hook(lambda _, given, made: made.half().float())
+    return model
 
 
 def common_mistakes(case, model, rank, alpha):
@@ -154,28 +177,28 @@ def golden_gemma(folder, seed, changes):
     config = train.gemma_config(tokenizer.get_vocab_size(), **SHAPE | {
         'query_pre_attn_scalar': 16, 'attn_logit_softcapping': 8.0} | changes)
     model = train.build(config, attn_implementation='eager').eval()
-    scramble(model, 2.0)
+    scramble(model, 2.0, 2.5)
     return config, model, write_base(folder, config, model, 'gemma'), write_head(f'{folder}/head.gguf', config, model.score)
 
 
 def gemma_cases(rows):
     config, model, base, head = golden_gemma('gemma', 11, {'num_hidden_layers': 3})
-    yield Case('Gemma without an adapter', 'gemma2', rows).files(base, None, head).answer(logits(model, rows))
+    yield Case('Gemma without an adapter', 'gemma2', rows).files(base, None, head).answer(logits(model, rows)).steady(model)
     wrapped = with_lora(model, 4, 16, ['q_proj', 'k_proj', 'v_proj'], [1, 2])
     adapter = write_adapter('gemma/adapter.gguf', config, wrapped, 16)
-    capped = Case('Gemma with LoRA on some layers', 'gemma2', rows).files(base, adapter, head).answer(logits(wrapped, rows))
+    capped = Case('Gemma with LoRA on some layers', 'gemma2', rows).files(base, adapter, head).answer(logits(wrapped, rows)).steady(wrapped)
     common_mistakes(capped, wrapped, 4, 16)
     switch_soft_cap(wrapped, on=False)
     free = Case('Gemma without the attention soft-cap', 'gemma2', rows).files(base, adapter, head)
     free.tree['attentionSoftCap'] = False
-    free.answer(logits(wrapped, rows))
+    free.answer(logits(wrapped, rows)).steady(wrapped)
     capped.wrong('no soft-cap', logits(wrapped, rows))
     yield from (capped, free)
 
 
 def window_case(rows):
     config, model, base, head = golden_gemma('gemma-window', 12, {'num_hidden_layers': 2, 'sliding_window': 16})
-    case = Case('Gemma with a window smaller than the text', 'gemma2', rows).files(base, None, head).answer(logits(model, rows))
+    case = Case('Gemma with a window smaller than the text', 'gemma2', rows).files(base, None, head).answer(logits(model, rows)).steady(model)
     wide = golden_gemma('gemma-window', 12, {'num_hidden_layers': 2, 'sliding_window': 4096})[1]
     case.wrong('no window', logits(wide, rows))
     near = golden_gemma('gemma-window', 12, {'num_hidden_layers': 2, 'sliding_window': 17})[1]
@@ -190,7 +213,7 @@ def llama_model():
     ids = [tokenizer.token_to_id(t) for t in ('<|begin_of_text|>', '<|eot_id|>')]
     config = train.llama_config(tokenizer.get_vocab_size(), *ids, **SHAPE | {'num_hidden_layers': 3})
     model = train.build(config, attn_implementation='sdpa').eval()
-    scramble(model, 1.3)
+    scramble(model, 1.3, 1.25)
     return config, model
 
 
@@ -215,18 +238,18 @@ def misplaced(model, config):
 def llama_cases(rows):
     config, model = llama_model()
     base, head = write_base('llama', config, model, 'llama'), write_head('llama/head.gguf', config, model.score)
-    yield Case('Llama without an adapter', 'llama', rows).files(base, None, head).answer(logits(model, rows))
+    yield Case('Llama without an adapter', 'llama', rows).files(base, None, head).answer(logits(model, rows)).steady(model)
     two = torch.nn.Linear(64, 2, bias=True)
     torch.nn.init.normal_(two.weight, std=0.15)
     two.bias.data = torch.tensor([0.7, -0.4])
     biased = Case('Llama with a head of two labels and a bias', 'llama', rows)
-    biased.files(base, None, write_head('llama/head-two.gguf', config, two)).answer(logits(model, rows, head=two))
+    biased.files(base, None, write_head('llama/head-two.gguf', config, two)).answer(logits(model, rows, head=two)).steady(model, head=two)
     two.bias.data.zero_()
     yield biased.wrong('no bias', logits(model, rows, head=two))
     for what, (file, rank, alpha, modules) in LLAMA_ADAPTERS.items():
         wrapped = with_lora(llama_model()[1], rank, alpha, modules)
         adapter = write_adapter(f'llama/{file}.gguf', config, wrapped, alpha)
-        case = Case(f'Llama with LoRA on {what}', 'llama', rows).files(base, adapter, head).answer(logits(wrapped, rows))
+        case = Case(f'Llama with LoRA on {what}', 'llama', rows).files(base, adapter, head).answer(logits(wrapped, rows)).steady(wrapped)
         common_mistakes(case, wrapped, rank, alpha)
         if 'q_proj' in modules:
             misplaced(wrapped, config)
