@@ -209,7 +209,8 @@ TEST("a gated product is the same whichever kernels the trials choose, and apart
          Element::bf16, Element::bf16},
         {wide_at.data(), rows, columns, Activation::silu, out_at.data(), nullptr, Element::bf16, Element::bf16});
     stream.wait();
-    expect_close(from_device(out_at, rows * columns, Element::bf16), expected, 2 * tolerance_of(Element::bf16), "gated");
+    expect_close(from_device(out_at, rows * columns, Element::bf16), expected, 2 * tolerance_of(Element::bf16),
+                 "gated");
   };
   run();
   products.start_trials();
