@@ -22,18 +22,47 @@ function* longestFirst<T>(waiting: Waiting<T>): Generator<T, void> {
   }
 }
 
-/** Every round has its part of each length; where a length has fewer rows than there are rounds, they are spread over them. */
+/** Rows of one length, of which some have been taken. */
+interface Cursor<T> {
+  readonly rows: readonly T[];
+  /** Lengths with fewer rows than there are rounds begin at different rounds: from 0 to 1. */
+  readonly phase: number;
+  taken: number;
+}
+
+/** Every round has its part of each length; a round looks only at the lengths that have a row for it. */
 function* evenly<T>(waiting: Waiting<T>): Generator<T, void> {
-  const lists = byFallingLength(waiting).map(([, groups]) => (groups.length === 1 ? (groups[0] ?? []) : groups.flat()));
-  const count = lists.reduce((sum, { length }) => sum + length, 0);
+  const cursors = byFallingLength(waiting).map(
+    ([, groups], i): Cursor<T> => ({
+      rows: groups.length === 1 ? (groups[0] ?? []) : groups.flat(),
+      phase: (i * GOLDEN) % 1,
+      taken: 0,
+    }),
+  );
+  const count = cursors.reduce((sum, { rows }) => sum + rows.length, 0);
   const rounds = Math.max(1, Math.ceil(count / ROWS_A_ROUND));
+  const due = new Map<number, Cursor<T>[]>();
+  const wait = (cursor: Cursor<T>): void => {
+    const round = roundOf(cursor, rounds);
+    const same = due.get(round);
+    if (same) same.push(cursor);
+    else due.set(round, [cursor]);
+  };
+  cursors.forEach(wait);
   for (let round = 0; round < rounds; round += 1) {
-    for (const [i, rows] of lists.entries()) {
-      const phase = (i * GOLDEN) % 1;
-      const upTo = (part: number): number => Math.floor((part * rows.length) / rounds + phase);
-      yield* rows.slice(upTo(round), upTo(round + 1));
+    for (const cursor of due.get(round) ?? []) {
+      const from = cursor.taken;
+      while (cursor.taken < cursor.rows.length && roundOf(cursor, rounds) === round) cursor.taken += 1;
+      yield* cursor.rows.slice(from, cursor.taken);
+      if (cursor.taken < cursor.rows.length) wait(cursor);
     }
+    due.delete(round);
   }
+}
+
+/** In which of the rounds the next row is taken, so that the rows of a length are evenly apart. */
+function roundOf({ rows, phase, taken }: Cursor<unknown>, rounds: number): number {
+  return Math.max(0, Math.ceil(((taken + 1 - phase) * rounds) / rows.length) - 1);
 }
 
 function byFallingLength<T>(waiting: Waiting<T>): readonly (readonly [number, readonly (readonly T[])[]])[] {

@@ -1,6 +1,6 @@
 /**
- * Sequences that wait for one model. They are taken generation by generation: all that wait are sorted, the longest
- * first, and what arrives meanwhile makes the next generation. So a short row never starves behind a stream of long ones.
+ * Sequences that wait for one model. They are taken generation by generation: all that wait are put in order, and what
+ * arrives meanwhile makes the next generation. So a short row never starves behind a stream of long ones.
  */
 
 import { inOrder } from './order';
@@ -10,7 +10,7 @@ import type { Row, RowGroups } from './row-groups';
 export class Pool {
   /** By length, group after group: however many rows a group has, adding and ordering it never looks at them. */
   private arrived = new Map<number, (readonly Row[])[]>();
-  /** What is left of this generation, the longest rows first; rows of one length as they came. */
+  /** What is left of this generation, in order; rows of one length as they came. */
   private generation: Iterator<Row, unknown> = new Array<Row>().values();
   /** Its next rows, already taken out. */
   private head: readonly Row[] = [];

@@ -27,7 +27,11 @@ const lengthOf = (row: number): number => 2 + ((row * 7919) % 61);
 const ALL_TOKENS = Array.from({ length: 63 }, (_, length) => new Int32Array(length));
 
 function seatsFor(specs: readonly ModelSpec[]): RunSeats {
-  const limits = { maxBatchTokens: 32768, maxBatchSequences: 512, padding: 'counted' } as const;
+  const limits = { maxBatchTokens: 32768, maxBatchSequences: 512 };
+  const seats = specs.map((_, model) => {
+    const padding = model === 0 ? ('counted' as const) : ('none' as const);
+    return { model, limits: { ...limits, padding }, engine };
+  });
   return {
     members: specs.map((spec) => {
       let row = 0;
@@ -38,7 +42,7 @@ function seatsFor(specs: readonly ModelSpec[]): RunSeats {
       return { spec, tokenizer: { tokenize, close: async () => undefined } };
     }),
     voters: specs.map(({ name, labels }) => ({ name, labels, weight: 1 })),
-    dispatcher: new Dispatcher([{ device: 'cpu', seats: specs.map((_, model) => ({ model, limits, engine })) }]),
+    dispatcher: new Dispatcher([{ device: 'cpu', seats }]),
     orientations: ['asGiven'],
   };
 }
