@@ -150,10 +150,15 @@ export class RecordRun {
   }
 }
 
+/** As much of a member as a plan looks at. */
+interface PlannedMember extends Pick<Member, 'spec' | 'tokenizer'> {
+  readonly engines: readonly Pick<Member['engines'][number], 'device' | 'limits'>[];
+}
+
 /** What a run would do, up to the engines' door. */
 export async function planRecords(
   records: readonly PairRecord[],
-  members: readonly Member[],
+  members: readonly PlannedMember[],
   options: RecordsOptions & { readonly orientations: readonly Orientation[] },
 ): Promise<DryRun> {
   checkPolicy(options);
@@ -172,7 +177,7 @@ function rowName(record: PairRecord | undefined): string {
   return record === undefined ? 'a row' : `row ${record.row} (id ${record.id})`;
 }
 
-function toPlan({ spec, engines }: Member, sequences: readonly Int32Array[]): ModelPlan {
+function toPlan({ spec, engines }: PlannedMember, sequences: readonly Int32Array[]): ModelPlan {
   const lengths = sequences.map((ids) => ids.length);
   const limits = engines[0]?.limits ?? { maxBatchTokens: Infinity, maxBatchSequences: 1, padding: 'none' as const };
   const batches = planBatches(lengths, limits);
@@ -182,7 +187,7 @@ function toPlan({ spec, engines }: Member, sequences: readonly Int32Array[]): Mo
     sequences: sequences.length,
     tokens: lengths.reduce((sum, length) => sum + length, 0),
     paddedTokens: batches.reduce((sum, batch) => sum + batch.paddedTokens, 0),
-    longest: batches[0]?.longest ?? 0,
+    longest: batches.reduce((most, { longest }) => Math.max(most, longest), 0),
     atMaxLength: lengths.filter((length) => length >= spec.maxLength).length,
     batches: batches.length,
   };

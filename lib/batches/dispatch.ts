@@ -70,7 +70,7 @@ export class Dispatcher {
   /** Fails what waits with ERR_CLOSED, and waits for the batches in flight. */
   async close(): Promise<void> {
     this.closed = true;
-    for (const row of this.schedule.clear()) row.ticket.fail(closedError());
+    for (const ticket of this.schedule.clear()) ticket.fail(closedError());
     await Promise.all(this.states.map((state) => state.working));
   }
 

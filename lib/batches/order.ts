@@ -32,13 +32,11 @@ interface Cursor<T> {
 
 /** Every round has its part of each length; a round looks only at the lengths that have a row for it. */
 function* evenly<T>(waiting: Waiting<T>): Generator<T, void> {
-  const cursors = byFallingLength(waiting).map(
-    ([, groups], i): Cursor<T> => ({
-      rows: groups.length === 1 ? (groups[0] ?? []) : groups.flat(),
-      phase: (i * GOLDEN) % 1,
-      taken: 0,
-    }),
-  );
+  const cursors = byFallingLength(waiting).map(([, groups], i): Cursor<T> => ({
+    rows: groups.length === 1 ? (groups[0] ?? []) : groups.flat(),
+    phase: (i * GOLDEN) % 1,
+    taken: 0,
+  }));
   const count = cursors.reduce((sum, { rows }) => sum + rows.length, 0);
   const rounds = Math.max(1, Math.ceil(count / ROWS_A_ROUND));
   const due = new Map<number, Cursor<T>[]>();

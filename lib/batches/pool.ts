@@ -6,12 +6,19 @@
 import { inOrder } from './order';
 import { batchSize, type BatchLimits } from './plan';
 import type { Row, RowGroups } from './row-groups';
+import type { Ticket } from './ticket';
+
+/** Up to so many, it is quick to ask them all whether anybody still waits. */
+const FEW_TICKETS = 16;
 
 export class Pool {
   /** By length, group after group: however many rows a group has, adding and ordering it never looks at them. */
   private arrived = new Map<number, (readonly Row[])[]>();
+  private arrivedTickets = new Set<Ticket>();
+  private arrivedTokens = 0;
   /** What is left of this generation, in order; rows of one length as they came. */
   private generation: Iterator<Row, unknown> = new Array<Row>().values();
+  private generationTickets = new Set<Ticket>();
   /** Its next rows, already taken out. */
   private head: readonly Row[] = [];
   private waiting = 0;
@@ -27,6 +34,8 @@ export class Pool {
       if (same) same.push(group);
       else this.arrived.set(length, [group]);
     }
+    for (const ticket of rows.tickets) this.arrivedTickets.add(ticket);
+    this.arrivedTokens += rows.tokens;
     this.waiting += rows.tokens;
   }
 
@@ -35,7 +44,8 @@ export class Pool {
     this.fillHead(limits.maxBatchSequences);
     if (this.head.length === 0 && this.arrived.size > 0) {
       this.generation = inOrder(this.arrived, limits);
-      this.arrived = new Map();
+      this.generationTickets = this.arrivedTickets;
+      this.forgetArrived();
       this.fillHead(limits.maxBatchSequences);
     }
     if (this.head.length === 0) return [];
@@ -47,19 +57,21 @@ export class Pool {
     return batch;
   }
 
-  /** Takes everything out: for a caller that gives up. */
-  clear(): readonly Row[] {
-    const rows = [...this.head];
-    for (let next = this.generation.next(); !next.done; next = this.generation.next()) rows.push(next.value);
-    for (const row of inOrder(this.arrived, { padding: 'counted' })) rows.push(row);
-    this.arrived = new Map();
-    this.head = [];
+  /** Drops everything, and says who may have waited: for a caller that gives up. */
+  clear(): readonly Ticket[] {
+    const tickets = [...this.generationTickets, ...this.arrivedTickets, ...this.head.map(({ ticket }) => ticket)];
+    this.forgetGeneration();
+    this.forgetArrived();
     this.waiting = 0;
-    return rows;
+    return tickets;
   }
 
   /** Rows that somebody waits for, up to so many, out of this generation; the others are dropped on the way. */
   private fillHead(most: number): void {
+    if (this.isAbandoned()) {
+      this.forgetGeneration();
+      this.waiting = this.arrivedTokens;
+    }
     const open: Row[] = [];
     const keep = (row: Row): void => {
       if (row.ticket.isOpen) open.push(row);
@@ -68,10 +80,31 @@ export class Pool {
     this.head.forEach(keep);
     while (open.length < most) {
       const next = this.generation.next();
-      if (next.done) break;
+      if (next.done) {
+        this.generationTickets = new Set();
+        break;
+      }
       keep(next.value);
     }
     this.head = open;
+  }
+
+  /** Nobody waits for this generation: then it goes at once, since a look at each row of a long run takes too long. */
+  private isAbandoned(): boolean {
+    const { size } = this.generationTickets;
+    return size > 0 && size <= FEW_TICKETS && ![...this.generationTickets].some((ticket) => ticket.isOpen);
+  }
+
+  private forgetGeneration(): void {
+    this.generation = new Array<Row>().values();
+    this.generationTickets = new Set();
+    this.head = [];
+  }
+
+  private forgetArrived(): void {
+    this.arrived = new Map();
+    this.arrivedTickets = new Set();
+    this.arrivedTokens = 0;
   }
 }
 

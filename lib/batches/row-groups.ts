@@ -11,6 +11,8 @@ export interface Row {
 }
 
 export class RowGroups {
+  /** Who waits for these rows: few, in a long run one. */
+  readonly tickets = new Set<Ticket>();
   private readonly groups = new Map<number, Row[]>();
   private sum = 0;
   private most = 0;
@@ -26,6 +28,7 @@ export class RowGroups {
     const same = this.groups.get(length);
     if (same) same.push(row);
     else this.groups.set(length, [row]);
+    this.tickets.add(row.ticket);
     this.sum += length;
     this.most = Math.max(this.most, length);
   }

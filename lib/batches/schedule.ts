@@ -6,6 +6,7 @@
 import type { BatchLimits } from './plan';
 import { Pool, tokensOf } from './pool';
 import type { Row, RowGroups } from './row-groups';
+import type { Ticket } from './ticket';
 
 export interface Seat {
   readonly model: number;
@@ -79,8 +80,8 @@ export class Schedule {
     speeds?.set(assignment.seat.model, (before + measured) / 2);
   }
 
-  /** Everything that waits, for a close. */
-  clear(): readonly Row[] {
+  /** Drops everything that waits, and says for whom: for a close. */
+  clear(): readonly Ticket[] {
     return this.queues.flatMap((queue) => [...queue.live.clear(), ...queue.bulk.clear()]);
   }
 

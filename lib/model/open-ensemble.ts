@@ -1,5 +1,6 @@
 /** Every model of an ensemble, opened where it was placed. */
 
+import { orAborted } from '../abort';
 import type { DeviceInfo } from '../native/contract';
 import type { EnsembleModel, EnsembleSpec } from './ensemble';
 import { closeAll, openModel, type OpenModel, type OpenModelOptions } from './open';
@@ -28,7 +29,8 @@ export async function openEnsemble(
   machine: readonly DeviceInfo[],
   options: OpenEnsembleOptions,
 ): Promise<readonly Member[]> {
-  const models = await placeEnsemble(overriddenModels(ensemble, options), machine, options);
+  const placing = placeEnsemble(overriddenModels(ensemble, options), machine, options);
+  const models = await orAborted(placing, options.signal);
   if (ensemble.leftOut.length > 0) options.onStage(`leaving out ${ensemble.leftOut.join(', ')}: of weight 0`);
   options.onStage(`verifying ${models.map(({ spec }) => spec.name).join(', ')}`);
   await verifyModels(

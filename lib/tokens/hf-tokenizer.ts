@@ -99,11 +99,11 @@ class Thread {
     this.first = this.expect(0);
     worker.on('message', (reply: HfReply) => this.settle(reply));
     worker.on('error', (cause) => this.failAll(stopped(cause)));
-    worker.on('exit', (code) => this.failAll(this.closing ? closed() : stopped(`exit code ${code}`)));
+    worker.on('exit', (code) => this.failAll(this.closing ? tokenizerClosed() : stopped(`exit code ${code}`)));
   }
 
   call(toRequest: (id: number) => HfRequest): Promise<HfReply> {
-    if (this.closing) return Promise.reject(closed());
+    if (this.closing) return Promise.reject(tokenizerClosed());
     if (this.failure) return Promise.reject(this.failure);
     this.calls += 1;
     this.worker.postMessage(toRequest(this.calls));
@@ -137,7 +137,7 @@ class Thread {
   }
 }
 
-function closed(): PairscoreError {
+export function tokenizerClosed(): PairscoreError {
   return new PairscoreError('ERR_CLOSED', 'Expected an open tokenizer but it is closed');
 }
 

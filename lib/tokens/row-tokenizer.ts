@@ -8,7 +8,7 @@ import { openTokenizer } from '../native/engine';
 import type { Signal } from '../signal';
 import { TokenizerCheck, type TextName } from './check';
 import { cutTokenizer } from './cut-tokenizer';
-import { openHfTokenizer, type HfTokenizer } from './hf-tokenizer';
+import { openHfTokenizer, tokenizerClosed, type HfTokenizer } from './hf-tokenizer';
 import { LateMerger } from './late-merger';
 import type { Merger } from './merger';
 import { overNative } from './native-tokenizer';
@@ -120,7 +120,7 @@ class OpenRowTokenizer implements RowTokenizer {
     signal?: Signal,
     nameOf: TextName = (index) => `text ${index + 1}`,
   ): Promise<readonly Int32Array[]> {
-    if (this.closing) throw new PairscoreError('ERR_CLOSED', 'Expected an open tokenizer but it is closed');
+    if (this.closing) throw tokenizerClosed();
     const checkAborted = (): void => throwIfAborted(signal);
     checkAborted();
     const facts = this.reference.facts.boundaries;

@@ -6,7 +6,7 @@ import { nextTurn } from '../../lib/batches/gather';
 import { readManifest } from '../../lib/model/manifest';
 import type { ModelSpec } from '../../lib/model/spec';
 import type { PairRecord } from '../../lib/pair';
-import { RecordRun, type RunSeats } from '../../lib/record-run';
+import { RecordRun, planRecords, type RunSeats } from '../../lib/record-run';
 
 const ROWS = 400_000;
 const DEMO = path.join(__dirname, '../../models/demo');
@@ -98,3 +98,19 @@ test('rows that no parser accepts keep their place with a third for each answer'
     [1000, 2000, 3000],
   );
 });
+
+for (const padding of ['counted', 'none'] as const) {
+  test(`a plan tells the longest row wherever it stands, padding ${padding}`, async () => {
+    const { members } = seatsFor([await readManifest(path.join(DEMO, 'gemma'))]);
+    const limits = { maxBatchTokens: 64, maxBatchSequences: 8, padding };
+    const planned = members.map((member) => ({ ...member, engines: [{ device: 'cpu', limits }] }));
+    const { models } = await planRecords(recordsOf(500), planned, { orientations: ['asGiven'] });
+    const [model] = models;
+    const lengths = Array.from({ length: 500 }, (_, row) => lengthOf(row));
+    assert.equal(model?.longest, Math.max(...lengths));
+    assert.equal(
+      model.tokens,
+      lengths.reduce((sum, length) => sum + length, 0),
+    );
+  });
+}

@@ -46,14 +46,39 @@ test('every row is taken once, the longest first, and rows of one length as they
   );
 });
 
-test('clearing gives back what waits, taken out ahead or not', () => {
-  const ticket = new Ticket(300);
+test('clearing drops what waits, taken out ahead or not, and names who waits', () => {
+  const [first, second] = [new Ticket(200), new Ticket(100)];
   const pool = new Pool();
-  const rows = Array.from({ length: 300 }, (_, slot) => ({ ticket, slot, tokens: new Int32Array(1 + (slot % 9)) }));
-  pool.add(RowGroups.of(rows.slice(0, 200)));
-  const taken = pool.take(LIMITS);
-  pool.add(RowGroups.of(rows.slice(200)));
-  assert.equal(taken.length + pool.clear().length, 300);
+  const rows = (ticket: Ticket, count: number): RowGroups =>
+    RowGroups.of(
+      Array.from({ length: count }, (_, slot) => ({ ticket, slot, tokens: new Int32Array(1 + (slot % 9)) })),
+    );
+  pool.add(rows(first, 200));
+  assert.equal(pool.take(LIMITS).length, 64);
+  pool.add(rows(second, 100));
+  assert.deepEqual(new Set(pool.clear()), new Set([first, second]));
   assert.equal(pool.tokens, 0);
   assert.deepEqual(pool.take(LIMITS), []);
 });
+
+for (const padding of ['counted', 'none'] as const) {
+  test(`rows that nobody waits for any more are dropped without a look at each, padding ${padding}`, async () => {
+    const limits = { ...LIMITS, padding };
+    const gone = new Ticket(ROWS);
+    const { rows, looks } = countedRows(gone);
+    const pool = new Pool();
+    pool.add(RowGroups.of(rows));
+    assert.ok(pool.take(limits).length > 0);
+    gone.fail(new Error('gone'));
+    await assert.rejects(gone.answers, { message: 'gone' });
+    const here = new Ticket(1);
+    pool.add(RowGroups.of([{ ticket: here, slot: 0, tokens: new Int32Array(7) }]));
+    const before = looks();
+    assert.deepEqual(
+      pool.take(limits).map(({ ticket }) => ticket === here),
+      [true],
+    );
+    assert.ok(looks() - before < 1000, `${looks() - before} looks`);
+    assert.equal(pool.tokens, 0);
+  });
+}
