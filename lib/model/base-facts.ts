@@ -2,6 +2,7 @@
 
 import { fileError } from './byte-file';
 import { openGguf, readNumber, readText, type GgufFile, type GgufTensor } from './gguf-file';
+import type { GgmlType } from './gguf-types';
 
 /** Numbers that all parts of a model follow from. */
 export interface BaseShape {
@@ -14,17 +15,24 @@ export interface BaseShape {
   readonly feedForward: number;
 }
 
-/** Bytes of tensors as they are stored. */
-export interface StoredBytes {
-  readonly embedding: number;
-  /** Of each matrix of the blocks. */
-  readonly matrices: readonly number[];
+/** A tensor as it lies in the file. */
+export interface StoredTensor {
+  readonly type: GgmlType;
+  readonly values: number;
+  readonly bytes: number;
+}
+
+export interface StoredTensors {
+  /** Null in a file without one. */
+  readonly embedding: StoredTensor | null;
+  /** Each matrix of the blocks. */
+  readonly matrices: readonly StoredTensor[];
 }
 
 export interface BaseFacts extends BaseShape {
   /** Of the file: weights as they are stored, and the header. */
   readonly fileBytes: number;
-  readonly stored: StoredBytes;
+  readonly stored: StoredTensors;
 }
 
 /** A linear layer of a block: y (tokens, outputs) = x (tokens, inputs) W. */
@@ -42,7 +50,7 @@ export async function readBaseFacts(path: string): Promise<BaseFacts> {
   const file = await openGguf(path);
   try {
     const valueOf: ValueOf = (key) => readText(file.values.get(key)) ?? readNumber(file.values.get(key));
-    return { ...shapeFrom(valueOf, path), fileBytes: file.size, stored: storedBytes(file) };
+    return { ...shapeFrom(valueOf, path), fileBytes: file.size, stored: storedTensors(file) };
   } finally {
     await file.close();
   }
@@ -71,12 +79,17 @@ export function shapeFrom(valueOf: ValueOf, path: string): BaseShape {
   };
 }
 
-function storedBytes({ tensors }: GgufFile): StoredBytes {
+function storedTensors({ tensors }: GgufFile): StoredTensors {
   const isMatrix = ({ name, ne }: GgufTensor): boolean => name.startsWith('blk.') && ne.length > 1;
+  const embedding = tensors.get('token_embd.weight');
   return {
-    embedding: tensors.get('token_embd.weight')?.byteLength ?? 0,
-    matrices: [...tensors.values()].filter(isMatrix).map(({ byteLength }) => byteLength),
+    embedding: embedding === undefined ? null : storedTensor(embedding),
+    matrices: [...tensors.values()].filter(isMatrix).map(storedTensor),
   };
+}
+
+function storedTensor({ type, ne, byteLength }: GgufTensor): StoredTensor {
+  return { type, values: ne.reduce((product, size) => product * size, 1), bytes: byteLength };
 }
 
 /** As our engine multiplies: q, k and v packed, gate and up packed. */

@@ -1,9 +1,10 @@
 /** What our CUDA engine takes: the sizes of native/engine/cuda/weights.cc and forward.cc, before anything is loaded. */
 
-import { linearShapes, type BaseShape } from './base-facts';
+import { linearShapes, type BaseShape, type StoredTensor } from './base-facts';
+import type { GgmlType } from './gguf-types';
 import { roundUp, type LargestBatch, type MemoryEstimate, type ModelFiles } from './memory';
 
-/** 16-bit copies, e4m3 copies of a byte, or as stored in the file. */
+/** 16-bit copies, e4m3 copies of a byte, or as stored in the file where our kernels read the format. */
 export type CudaStorage = 'resident' | 'fp8' | 'streamed';
 
 const MIB = 2 ** 20;
@@ -17,9 +18,23 @@ const HEAD_WIDTHS = [64, 128, 256] as const;
 /** A wave is shorter on all GPUs of up to this many multiprocessors: a call is cut into waves, and only one is kept. */
 const MOST_MULTIPROCESSORS = 192;
 const WAVE_TOKENS_EACH = 64;
-/** cuBLASLt's workspace; norms, tables, the run of a batch. */
+/** cuBLASLt's workspace; the run of a batch. */
 const WORKSPACE_BYTES = 64 * MIB;
 const SMALL_BYTES = 16 * MIB;
+
+/** What our kernels read as stored: native/engine/cuda/upload.cc. Every other format arrives as f32, as f32 itself does. */
+export const READ_AS_STORED: ReadonlySet<GgmlType> = new Set<GgmlType>([
+  'f16',
+  'bf16',
+  'q4_0',
+  'q4_1',
+  'q5_0',
+  'q5_1',
+  'q8_0',
+  'q4_K',
+  'q5_K',
+  'q6_K',
+]);
 
 /** Left on each GPU to the driver, to cuBLASLt's own code and to others. */
 export const CUDA_SPARE_BYTES = 512 * MIB;
@@ -29,23 +44,51 @@ export function estimateCudaMemory(files: ModelFiles, batch: LargestBatch, stora
   const weights = weightBytes(files, shape, storage);
   const work = workBytes(shape, tokensKept(files.maxLength, batch), { batch, storage });
   // Loading holds one matrix twice or three times, before there are buffers for batches.
-  const scratch = Math.max(work, storage === 'streamed' ? 0 : 3 * WIDE * largestMatrix(shape));
+  const scratch = Math.max(work, keepsFile(files, storage) ? 0 : 3 * WIDE * largestMatrix(shape));
   return { weights, cache: 0, scratch, total: weights + scratch };
 }
 
-function weightBytes({ base, adapterBytes }: ModelFiles, shape: BaseShape, storage: CudaStorage): number {
-  const embedding = roundUp(base.stored.embedding, ALLOCATION_STEP);
+/** Whether no matrix is turned into something else while it is loaded. */
+function keepsFile({ base }: ModelFiles, storage: CudaStorage): boolean {
+  return storage === 'streamed' && base.stored.matrices.every(({ type }) => READ_AS_STORED.has(type));
+}
+
+function weightBytes(files: ModelFiles, shape: BaseShape, storage: CudaStorage): number {
+  const { base, adapterBytes } = files;
+  const apart = embeddingBytes(base.stored.embedding) + ropeBytes(files.maxLength, shape) + smallBytes(shape);
   if (storage === 'streamed') {
-    const matrices = base.stored.matrices.reduce((sum, bytes) => sum + roundUp(bytes, ALLOCATION_STEP), 0);
+    const matrices = base.stored.matrices.reduce((sum, matrix) => sum + streamedBytes(matrix), 0);
     // The adapter stays beside the weights, in f32.
-    return embedding + matrices + 2 * adapterBytes + SMALL_BYTES;
+    return apart + matrices + 2 * adapterBytes;
   }
   const bytesEach = storage === 'fp8' ? 1 : WIDE;
   const layer = linearShapes(shape).reduce(
     (sum, { inputs, outputs }) => sum + roundUp(inputs * outputs * bytesEach, ALLOCATION_STEP),
     0,
   );
-  return embedding + shape.layers * layer + SMALL_BYTES;
+  return apart + shape.layers * layer;
+}
+
+/** What arrives as f32 is kept merged, in 16 bits. */
+function streamedBytes({ type, values, bytes }: StoredTensor): number {
+  return roundUp(READ_AS_STORED.has(type) ? bytes : WIDE * values, ALLOCATION_STEP);
+}
+
+/** Its rows are read where they lie, however the matrices are kept. */
+function embeddingBytes(embedding: StoredTensor | null): number {
+  if (embedding === null) return 0;
+  const { type, values, bytes } = embedding;
+  return roundUp(READ_AS_STORED.has(type) ? bytes : F32 * values, ALLOCATION_STEP);
+}
+
+/** At most four norms a layer, the last norm, the head; some more, for each is a buffer of its own. */
+function smallBytes({ layers, hidden }: BaseShape): number {
+  return roundUp((4 * layers + 16) * hidden * F32, ALLOCATION_STEP) + 2 * ALLOCATION_STEP;
+}
+
+/** Cosines and sines of every position. */
+function ropeBytes(maxLength: number, { headDim }: BaseShape): number {
+  return 2 * roundUp(maxLength * (headDim / 2) * F32, ALLOCATION_STEP);
 }
 
 interface Work {

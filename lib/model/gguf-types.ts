@@ -1,4 +1,4 @@
-/** ggml's tensor types: id, values a block, bytes a block. */
+/** All of the pinned ggml's tensor types: id, values a block, bytes a block. */
 const TENSOR_TYPES = {
   f32: [0, 1, 4],
   f16: [1, 1, 2],
@@ -7,11 +7,13 @@ const TENSOR_TYPES = {
   q5_0: [6, 32, 22],
   q5_1: [7, 32, 24],
   q8_0: [8, 32, 34],
+  q8_1: [9, 32, 36],
   q2_K: [10, 256, 84],
   q3_K: [11, 256, 110],
   q4_K: [12, 256, 144],
   q5_K: [13, 256, 176],
   q6_K: [14, 256, 210],
+  q8_K: [15, 256, 292],
   iq2_xxs: [16, 256, 66],
   iq2_xs: [17, 256, 74],
   iq3_xxs: [18, 256, 98],
@@ -30,6 +32,9 @@ const TENSOR_TYPES = {
   tq1_0: [34, 256, 54],
   tq2_0: [35, 256, 66],
   mxfp4: [39, 32, 17],
+  nvfp4: [40, 64, 36],
+  q1_0: [41, 128, 18],
+  q2_0: [42, 64, 18],
 } as const satisfies Readonly<Record<string, readonly [number, number, number]>>;
 
 /** A tensor type by ggml's own name of it. */

@@ -1,9 +1,9 @@
 /** Where the models of an ensemble go on this machine, from the headers of their files. Nothing is loaded. */
 
-import { stat } from 'node:fs/promises';
 import type { Compute, WeightStorage } from '../compute';
 import type { DeviceInfo } from '../native/contract';
 import { readBaseFacts } from './base-facts';
+import { openByteFile } from './byte-file';
 import { CUDA_SPARE_BYTES, estimateCudaMemory } from './cuda-memory';
 import type { EnsembleModel } from './ensemble';
 import { engineKind, engineLimits, gpuBatchSizes } from './limits';
@@ -26,15 +26,13 @@ export interface PlacedModel {
   readonly gpuBatchTokens: number;
   /** How its GPUs are to keep the weights: the room of a GPU is shared out here, once for all models. */
   readonly gpuWeights: WeightStorage;
-  /** On each of its GPUs; null where the machine has none. */
+  /** On each of its GPUs; null where the machine has none, and for a model that is to stay on the CPU. */
   readonly gpuMemory: MemoryEstimate | null;
 }
 
 type Estimate = (use: GpuUse) => MemoryEstimate;
 
-const NOTHING: MemoryEstimate = { weights: 0, cache: 0, scratch: 0, total: 0 };
-
-/** Throws ERR_DEVICE_UNKNOWN, ERR_DEVICE_MEMORY and ERR_CONFIG. */
+/** Throws ERR_DEVICE_UNKNOWN, ERR_DEVICE_MEMORY, ERR_CONFIG and, for a model whose size cannot be told, ERR_MODEL_FILE. */
 export async function placeEnsemble(
   models: readonly EnsembleModel[],
   machine: readonly DeviceInfo[],
@@ -42,7 +40,11 @@ export async function placeEnsemble(
 ): Promise<readonly PlacedModel[]> {
   const hasGpu = machine.some(({ device }) => device !== 'cpu');
   const kind = settings.compute === 'ggml' ? 'ggml' : 'cuda';
-  const estimates = hasGpu ? await Promise.all(models.map(({ spec }) => estimateFor(spec, settings.compute))) : [];
+  const estimates = await Promise.all(
+    models.map(async ({ spec, devices }) =>
+      hasGpu && !isCpuOnly(devices) ? estimateFor(spec, settings.compute) : null,
+    ),
+  );
   const wishes = models.map(({ spec, devices }, i): Wish => {
     const gpuBytes = (use: GpuUse): number => estimates[i]?.(use).total ?? 0;
     return { name: spec.name, devices, maxLength: spec.maxLength, storages: storagesOf(settings), gpuBytes };
@@ -58,26 +60,32 @@ export async function placeEnsemble(
   });
 }
 
+function isCpuOnly(devices: readonly string[]): boolean {
+  return devices.every((device) => device === 'cpu');
+}
+
 /** fp8 is resident; libllama has one way. */
 function storagesOf({ compute, weights }: PlaceSettings): readonly WeightStorage[] {
   if (compute === 'ggml' || weights !== 'auto') return [weights];
   return compute === 'fp8' ? ['resident'] : ['resident', 'streamed'];
 }
 
-/** A file that cannot be read weighs nothing here; verifying says what is wrong with it. */
+/** A file that cannot be read ends placing: a model of unknown size must not be taken for one of none. */
 async function estimateFor(spec: ModelSpec, compute: Compute): Promise<Estimate> {
-  try {
-    const base = await readBaseFacts(spec.base);
-    const adapterBytes = spec.adapter === null ? 0 : (await stat(spec.adapter)).size;
-    const files = { base, adapterBytes, maxLength: spec.maxLength };
-    return ({ batchTokens, weights }) => {
-      const limits = engineLimits(spec, engineKind('cuda:0', compute), batchTokens);
-      if (compute === 'ggml') return estimateLlamaMemory(files, limits);
-      return estimateCudaMemory(files, limits, weights === 'resident' && compute === 'fp8' ? 'fp8' : storage(weights));
-    };
-  } catch {
-    return () => NOTHING;
-  }
+  const base = await readBaseFacts(spec.base);
+  const adapterBytes = spec.adapter === null ? 0 : await sizeOf(spec.adapter);
+  const files = { base, adapterBytes, maxLength: spec.maxLength };
+  return ({ batchTokens, weights }) => {
+    const limits = engineLimits(spec, engineKind('cuda:0', compute), batchTokens);
+    if (compute === 'ggml') return estimateLlamaMemory(files, limits);
+    return estimateCudaMemory(files, limits, weights === 'resident' && compute === 'fp8' ? 'fp8' : storage(weights));
+  };
+}
+
+async function sizeOf(path: string): Promise<number> {
+  const file = await openByteFile(path);
+  await file.close();
+  return file.size;
 }
 
 function storage(weights: WeightStorage): 'resident' | 'streamed' {

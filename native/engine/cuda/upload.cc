@@ -77,6 +77,10 @@ bool read_shared(int file, char * target, size_t bytes, uint64_t offset) {
 
 }  // namespace
 
+size_t uploaded_bytes(const TensorInfo & tensor) {
+  return quant_of(tensor.type) ? tensor.bytes : static_cast<size_t>(tensor.elements()) * sizeof(float);
+}
+
 Uploader::Uploader(cudaStream_t stream) : stream_(stream) {
   for (PinnedBuffer & buffer : pinned_) buffer = PinnedBuffer(kBufferBytes);
 }

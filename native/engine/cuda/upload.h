@@ -14,6 +14,9 @@ struct Uploaded {
   Quant quant;
 };
 
+// Of a tensor as `upload` keeps it.
+size_t uploaded_bytes(const TensorInfo & tensor);
+
 class Uploader {
  public:
   explicit Uploader(cudaStream_t stream);

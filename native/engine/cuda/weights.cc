@@ -270,6 +270,17 @@ void Loader::load_rope(Weights & weights) {
   weights.sines = counted(uploader_.upload_f32(sines.data(), sines.size()));
 }
 
+// Of a block's matrix; a streamed one that came as f32 is merged.
+size_t kept_bytes(const TensorInfo & tensor, const WeightsRequest & request) {
+  const size_t elements = static_cast<size_t>(tensor.elements());
+  if (request.keep == Keep::streamed) return std::min(uploaded_bytes(tensor), elements * 2);
+  const bool headed = tensor.name.find(".attn_") != std::string::npos;
+  const size_t placed =
+      headed ? elements / static_cast<size_t>(request.shape.head_size) * static_cast<size_t>(request.shape.head_width)
+             : elements;
+  return placed * static_cast<size_t>(element_bytes(request.compute));
+}
+
 }  // namespace
 
 void PackedWeight::expand(void * target, Element to, Stream stream) const {
@@ -303,15 +314,12 @@ void Weights::convert(Element to, Stream stream) {
 Weights load_weights(const WeightsRequest & request) { return Loader(request).load(); }
 
 size_t estimated_weight_bytes(const WeightsRequest & request) {
-  size_t bytes = 0;
+  // Cosines and sines of half a head each.
+  size_t bytes = static_cast<size_t>(request.positions) * static_cast<size_t>(request.shape.head_width) * sizeof(float);
   for (const TensorInfo & tensor : request.base.tensors()) {
     const bool block = tensor.name.compare(0, 4, "blk.") == 0;
     if (!block && tensor.name == "output.weight") continue;
-    const bool wide = block && request.keep == Keep::resident && tensor.ne[1] > 1;
-    const bool headed = tensor.name.find(".attn_") != std::string::npos;
-    const int64_t elements =
-        headed ? tensor.elements() / request.shape.head_size * request.shape.head_width : tensor.elements();
-    bytes += wide ? static_cast<size_t>(elements * element_bytes(request.compute)) : tensor.bytes;
+    bytes += block && tensor.ne[1] > 1 ? kept_bytes(tensor, request) : uploaded_bytes(tensor);
   }
   if (request.adapter) bytes += request.adapter->file().bytes() * 2;
   return bytes;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openGguf, readNumber, readText, readTexts } from '../../../lib/model/gguf-file';
+import { ggmlTypeOf, rowBytes } from '../../../lib/model/gguf-types';
 import { float32, flag, type GgufEntry, text, uint32 } from '../../../lib/import/gguf-values';
 import { wholeTensor, writeGguf } from '../../../lib/import/gguf-write';
 import { write } from './archive';
@@ -42,6 +43,31 @@ describe('a GGUF file', () => {
       [4, 5, 6, 7],
     );
     await file.close();
+  });
+
+  test('may hold every type that the pinned ggml has, each of its size', async () => {
+    // Bytes of 256 values, as ggml_row_size gives them.
+    const bytes = new Map([
+      ...[1024, 512, 144, 160].entries(),
+      ...[176, 192, 272, 288, 84, 110, 144, 176, 210, 292].map((size, i) => [i + 6, size] as const),
+      ...[66, 74, 98, 50, 144, 110, 82, 136].map((size, i) => [i + 16, size] as const),
+      ...[256, 512, 1024, 2048, 2048, 56, 512].map((size, i) => [i + 24, size] as const),
+      ...[54, 66].map((size, i) => [i + 34, size] as const),
+      ...[136, 144, 36, 72].map((size, i) => [i + 39, size] as const),
+    ]);
+    for (let id = 0; id < 64; id++) {
+      const type = ggmlTypeOf(id);
+      assert.equal(type === undefined ? undefined : rowBytes(type, 256), bytes.get(id), `type ${id}`);
+      if (type === undefined) continue;
+      const chunks = async function* () {
+        yield new Uint8Array(2 * rowBytes(type, 256));
+      };
+      const path = join(folder, `type-${id}.gguf`);
+      await writeGguf(path, entries, [{ name: 'a', type, ne: [256, 2], chunks }]);
+      const file = await openGguf(path);
+      assert.equal(file.tensors.get('a')?.byteLength, 2 * (bytes.get(id) ?? 0));
+      await file.close();
+    }
   });
 
   test('is never written over another', async () => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { GEMMA_9B, LLAMA_8B } from '../../../bench/synthetic/dimensions';
-import { CUDA_SPARE_BYTES, estimateCudaMemory, type CudaStorage } from '../../../lib/model/cuda-memory';
+import { CUDA_SPARE_BYTES, estimateCudaMemory, READ_AS_STORED, type CudaStorage } from '../../../lib/model/cuda-memory';
+import { hasErrorCode } from '../../../lib/errors';
 import { engineLimits } from '../../../lib/model/limits';
 import { estimateLlamaMemory } from '../../../lib/model/memory';
 import { placeModels, type Placement, type Wish } from '../../../lib/model/place';
@@ -93,8 +95,51 @@ describe("our CUDA engine's memory", () => {
     assert.equal(cudaBytes(narrow, 8448, 'resident'), cudaBytes(wide, 8448, 'resident'));
   });
 
+  test('a format that our kernels do not read saves nothing streamed, and its embedding lies there in f32', () => {
+    const limits = engineLimits({ name: 'm', maxLength: 2048 }, 'cuda', 2048);
+    for (const linearType of ['q3_K', 'iq4_xs', 'f32'] as const) {
+      const base = factsOf({ ...GEMMA_9B, linearType, embeddingType: linearType });
+      const files = { base, adapterBytes: 0, maxLength: 2048 };
+      const [resident, streamed] = (['resident', 'streamed'] as const).map((it) =>
+        estimateCudaMemory(files, limits, it),
+      );
+      const merged = base.stored.matrices.reduce((sum, { values }) => sum + 2 * values, 0);
+      const embedding = 4 * 256_000 * GEMMA_9B.hidden;
+      assert.ok((streamed?.weights ?? 0) >= merged + embedding, linearType);
+      assert.ok((resident?.weights ?? 0) >= merged + embedding, linearType);
+      assert.ok((streamed?.total ?? 0) >= (resident?.total ?? Infinity), linearType);
+    }
+  });
+
+  test('in a mixture only the matrices that our kernels read are counted as stored', () => {
+    const [first, ...others] = GEMMA.stored.matrices;
+    assert.ok(first);
+    const type = 'q3_K' as const;
+    const mixed = { ...GEMMA, stored: { ...GEMMA.stored, matrices: [{ ...first, type }, ...others] } };
+    const limits = engineLimits({ name: 'm', maxLength: 2048 }, 'cuda', 33_792);
+    const [plain, some] = [GEMMA, mixed].map((base) => estimateCudaMemory(filesOf(base), limits, 'streamed').weights);
+    const step = 2 ** 21;
+    const more = Math.ceil((2 * first.values) / step) - Math.ceil(first.bytes / step);
+    assert.equal((some ?? 0) - (plain ?? 0), more * step);
+  });
+
+  test('the formats counted as stored are those that upload.cc hands to kernels, f32 apart', () => {
+    const source = readFileSync(join(__dirname, '..', '..', '..', 'native/engine/cuda/upload.cc'), 'utf8');
+    const read = [...source.matchAll(/case GGML_TYPE_(\w+):/g)].map(([, name = '']) => name.toLowerCase());
+    const counted = [...READ_AS_STORED].map((type) => type.toLowerCase());
+    assert.deepEqual(read.sort(), ['f32', ...counted].sort());
+  });
+
+  test('cosines and sines of every position are counted', () => {
+    const limits = engineLimits({ name: 'm', maxLength: 131_072 }, 'cuda', 131_072);
+    const [short, long] = [8192, 131_072].map((maxLength) => {
+      return estimateCudaMemory({ ...filesOf(LLAMA), maxLength }, limits, 'resident').weights;
+    });
+    assert.equal((long ?? 0) - (short ?? 0), 2 * (131_072 - 8192) * 64 * 4);
+  });
+
   test('a cut file, with no tensors, still costs its buffers', () => {
-    const empty = { ...LLAMA, stored: { embedding: 0, matrices: [] } };
+    const empty = { ...LLAMA, stored: { embedding: null, matrices: [] } };
     assert.ok(cudaBytes(empty, 8448, 'streamed') > GIB);
   });
 });
@@ -121,6 +166,18 @@ describe('where full-size models go', () => {
     const placement = placeFullSize([GEMMA, LLAMA], 23.4, 23.4);
     assert.deepEqual(placement.devices, [both, both]);
     assert.deepEqual(placement.gpuWeights, ['streamed', 'resident']);
+  });
+
+  test('a model that streaming does not make smaller is never streamed, and is refused where it does not fit', () => {
+    const base = factsOf({ ...GEMMA_9B, linearType: 'q3_K', embeddingType: 'q3_K' });
+    for (let free = 1; free < 40; free++) {
+      try {
+        assert.deepEqual(placeFullSize([base], free).gpuWeights, ['resident']);
+        assert.ok(free > 19, `${free} GiB`);
+      } catch (error) {
+        assert.ok(hasErrorCode(error) && error.code === 'ERR_DEVICE_MEMORY' && free < 22, String(error));
+      }
+    }
   });
 
   test('one resident model leaves the other its room on the same card', () => {
@@ -159,6 +216,6 @@ test('the dimensions of the demo models are read from their headers, and what th
   assert.equal(facts.architecture, 'gemma2');
   assert.ok(facts.layers > 0 && facts.hidden > 0 && facts.headDim > 0 && facts.fileBytes > 100_000);
   assert.equal(facts.stored.matrices.length, 7 * facts.layers);
-  const bytes = facts.stored.matrices.reduce((sum, one) => sum + one, facts.stored.embedding);
+  const bytes = facts.stored.matrices.reduce((sum, one) => sum + one.bytes, facts.stored.embedding?.bytes ?? 0);
   assert.ok(bytes > 0 && bytes < facts.fileBytes);
 });

@@ -1,13 +1,16 @@
 /** The demo ensemble on machines that are made up: nothing is loaded, so no GPU is needed. */
 
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import type { Compute } from '../../../lib/compute';
 import { readEnsemble } from '../../../lib/model/ensemble';
 import { overriddenModels } from '../../../lib/model/open-ensemble';
 import { placeEnsemble, type PlacedModel } from '../../../lib/model/place-ensemble';
+import type { ModelSpec } from '../../../lib/model/spec';
 import type { DeviceInfo } from '../../../lib/native/contract';
+import { temporaryFolder } from './folder';
 
 const GIB = 2 ** 30;
 const DEMO = join(__dirname, '..', '..', '..', 'models', 'ensemble.json');
@@ -118,4 +121,47 @@ test('batch tokens of the user are kept, and the hint says which would fit', asy
 
 test('batch tokens below the longest sequence are a wrong setting', async () => {
   await assert.rejects(place(machine(79), { batchTokens: 100 }), { code: 'ERR_CONFIG', message: /at least 2048/ });
+});
+
+describe('a model whose size cannot be told is an error, never one that weighs nothing', () => {
+  /** The demo's models, the second of them with another file in place of its own. */
+  async function placeWith(
+    changes: Partial<ModelSpec>,
+    devices: readonly string[] = ['auto'],
+  ): Promise<readonly PlacedModel[]> {
+    const { models } = await readEnsemble(DEMO);
+    const changed = models.map((model, i) => ({
+      ...model,
+      devices,
+      spec: i === 1 ? { ...model.spec, ...changes } : model.spec,
+    }));
+    return placeEnsemble(changed, machine(79), { batchTokens: null, compute: 'auto', weights: 'auto' });
+  }
+
+  test('a base that is no GGUF, one with a tensor of no known type, and files that are missing', async (context) => {
+    const folder = await temporaryFolder(context);
+    const [junk, odd, missing] = ['junk.gguf', 'odd.gguf', 'missing.gguf'].map((name) => join(folder, name));
+    assert.ok(junk !== undefined && odd !== undefined && missing !== undefined);
+    await writeFile(junk, 'not a model, but long enough to be looked at');
+    const [demo] = (await readEnsemble(DEMO)).models;
+    const bytes = await readFile(demo?.spec.base ?? '');
+    const name = 'token_embd.weight';
+    // Behind the name stand the number of dimensions, 4 bytes, two of them, 8 bytes each, and the type.
+    bytes.writeUInt32LE(4, bytes.indexOf(name) + name.length + 4 + 2 * 8);
+    await writeFile(odd, bytes);
+    const refused = (changes: Partial<ModelSpec>, message: RegExp): Promise<void> =>
+      assert.rejects(placeWith(changes), { code: 'ERR_MODEL_FILE', message });
+    await refused({ base: junk }, /junk\.gguf: Expected a GGUF file/);
+    await refused({ base: odd }, /odd\.gguf: Expected a known type of tensor token_embd\.weight but received 4/);
+    await refused({ base: missing }, /missing\.gguf: Expected a readable file .*ENOENT/);
+    await refused({ adapter: missing }, /missing\.gguf: Expected a readable file .*ENOENT/);
+  });
+
+  test('but on the CPU nothing is counted: verifying says what is wrong with its files', async () => {
+    const placed = await placeWith({ base: join(__dirname, 'missing.gguf') }, ['cpu']);
+    assert.deepEqual(
+      placed.map(({ devices, gpuMemory }) => ({ devices, gpuMemory })),
+      [0, 1].map(() => ({ devices: ['cpu'], gpuMemory: null })),
+    );
+  });
 });
