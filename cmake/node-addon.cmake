@@ -34,6 +34,8 @@ function(pairscore_add_node_addon target)
   pairscore_compile(${target})
   target_include_directories(${target} SYSTEM PRIVATE ${CMAKE_JS_INC})
   target_compile_definitions(${target} PRIVATE NAPI_VERSION=8 NAPI_CPP_EXCEPTIONS NODE_ADDON_API_DISABLE_DEPRECATED
+    # Behind native/binding/guard.h, for what is thrown where that has no part: no exception ends the process.
+    NODE_ADDON_API_CPP_EXCEPTIONS_ALL
     # In a worker thread that is being terminated nothing can be thrown any more: not even that ends the process.
     NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS)
   # Nothing of the static libraries may meet node's own symbols of the same names.

@@ -1,5 +1,6 @@
 #include <napi.h>
 
+#include "binding/guard.h"
 #include "binding/instance.h"
 #include "binding/wraps.h"
 #include "engine/engine.h"
@@ -40,11 +41,11 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   instance->engine_class = Napi::Persistent(DefineEngine(env));
   instance->tokenizer_class = Napi::Persistent(DefineTokenizer(env));
   instance->stop_class = Napi::Persistent(DefineStop(env));
-  exports.Set("buildInfo", Napi::Function::New<BuildInfoObject>(env, "buildInfo"));
-  exports.Set("newStop", Napi::Function::New<NewStop>(env, "newStop"));
-  exports.Set("openEngine", Napi::Function::New<OpenEngine>(env, "openEngine"));
-  exports.Set("openTokenizer", Napi::Function::New<OpenTokenizer>(env, "openTokenizer"));
-  exports.Set("convertRows", Napi::Function::New<ConvertRows>(env, "convertRows"));
+  exports.Set("buildInfo", Napi::Function::New<GuardedFunction<BuildInfoObject>>(env, "buildInfo"));
+  exports.Set("newStop", Napi::Function::New<GuardedFunction<NewStop>>(env, "newStop"));
+  exports.Set("openEngine", Napi::Function::New<GuardedFunction<OpenEngine>>(env, "openEngine"));
+  exports.Set("openTokenizer", Napi::Function::New<GuardedFunction<OpenTokenizer>>(env, "openTokenizer"));
+  exports.Set("convertRows", Napi::Function::New<GuardedFunction<ConvertRows>>(env, "convertRows"));
   return exports;
 }
 

@@ -1,46 +1,16 @@
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "binding/arguments.h"
+#include "binding/guard.h"
 #include "binding/instance.h"
+#include "binding/scoring.h"
 #include "binding/seat.h"
 #include "binding/wraps.h"
 #include "engine/engine.h"
 
 namespace pairscore {
 namespace {
-
-// The engine that is scoring right now, for the JavaScript thread to cancel.
-class Scoring {
- public:
-  // Work thread, around a call of score.
-  class Scope {
-   public:
-    Scope(Scoring & scoring, Engine * engine) : scoring_(scoring) { scoring_.set(engine); }
-    ~Scope() { scoring_.set(nullptr); }
-    Scope(const Scope &) = delete;
-    Scope & operator=(const Scope &) = delete;
-
-   private:
-    Scoring & scoring_;
-  };
-
-  // Any thread.
-  void cancel() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (engine_) engine_->cancel();
-  }
-
- private:
-  void set(Engine * engine) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    engine_ = engine;
-  }
-
-  std::mutex mutex_;
-  Engine * engine_ = nullptr;
-};
 
 struct EngineSeat : Seat<Engine> {
   const std::shared_ptr<Stop> stop;
@@ -57,7 +27,7 @@ struct EngineSeat : Seat<Engine> {
         stop(std::move(stop_of_opening)) {}
 };
 
-class NativeEngine : public Napi::ObjectWrap<NativeEngine> {
+class NativeEngine : public GuardedWrap<NativeEngine> {
  public:
   explicit NativeEngine(const Napi::CallbackInfo & info);
   static Napi::Function Constructor(Napi::Env env);
@@ -133,7 +103,7 @@ EngineSpec ReadSpec(const Napi::Object & object) {
   return spec;
 }
 
-NativeEngine::NativeEngine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<NativeEngine>(info) {
+NativeEngine::NativeEngine(const Napi::CallbackInfo & info) : GuardedWrap<NativeEngine>(info) {
   // Only OpenWorker holds such a handle; `new engine.constructor()` from JavaScript does not.
   if (!info[0].IsExternal()) throw MakeError(info.Env(), Code::usage, "Expected engines to be opened by openEngine");
   seat_ = *info[0].As<Napi::External<std::shared_ptr<EngineSeat>>>().Data();

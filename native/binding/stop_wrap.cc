@@ -1,4 +1,5 @@
 #include "binding/arguments.h"
+#include "binding/guard.h"
 #include "binding/instance.h"
 #include "binding/promise_worker.h"
 #include "binding/wraps.h"
@@ -6,10 +7,10 @@
 namespace pairscore {
 namespace {
 
-class NativeStop : public Napi::ObjectWrap<NativeStop> {
+class NativeStop : public GuardedWrap<NativeStop> {
  public:
   explicit NativeStop(const Napi::CallbackInfo & info)
-      : Napi::ObjectWrap<NativeStop>(info), stop_(std::make_shared<Stop>()) {}
+      : GuardedWrap<NativeStop>(info), stop_(Guarded(info.Env(), [] { return std::make_shared<Stop>(); })) {}
   static Napi::Function Constructor(Napi::Env env) {
     return DefineClass(env, "NativeStop", {InstanceMethod<&NativeStop::Request>("request")});
   }

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "binding/arguments.h"
+#include "binding/guard.h"
 #include "binding/instance.h"
 #include "binding/seat.h"
 #include "binding/wraps.h"
@@ -17,7 +18,7 @@ struct TokenizerSeat : Seat<Tokenizer> {
       : Seat(env, [this] { stop->request(); }), stop(std::move(stop_of_opening)) {}
 };
 
-class NativeTokenizer : public Napi::ObjectWrap<NativeTokenizer> {
+class NativeTokenizer : public GuardedWrap<NativeTokenizer> {
  public:
   explicit NativeTokenizer(const Napi::CallbackInfo & info);
   static Napi::Function Constructor(Napi::Env env);
@@ -71,7 +72,7 @@ class TokenizeWorker final : public PromiseWorker {
   TokenLists lists_;
 };
 
-NativeTokenizer::NativeTokenizer(const Napi::CallbackInfo & info) : Napi::ObjectWrap<NativeTokenizer>(info) {
+NativeTokenizer::NativeTokenizer(const Napi::CallbackInfo & info) : GuardedWrap<NativeTokenizer>(info) {
   if (!info[0].IsExternal())
     throw MakeError(info.Env(), Code::usage, "Expected tokenizers to be opened by openTokenizer");
   seat_ = *info[0].As<Napi::External<std::shared_ptr<TokenizerSeat>>>().Data();

@@ -1,5 +1,7 @@
 #include "binding/work_queue.h"
 
+#include <exception>
+#include <string>
 #include <utility>
 
 namespace pairscore {
@@ -14,12 +16,23 @@ WorkQueue::WorkQueue(Napi::Env env, std::function<void()> on_teardown)
   napi_unref_threadsafe_function(env, settle_);
   // Hooks run last in, first out: this one precedes the thread-safe function's own, whose queue it still needs.
   napi_add_env_cleanup_hook(env, OnTeardown, this);
-  thread_ = std::thread([this] { Loop(); });
+  try {
+    thread_ = std::thread([this] { Loop(); });
+  } catch (const std::exception & error) {
+    // An object that was never made is never destroyed either, and nothing may call back into it.
+    Withdraw();
+    throw Error(Code::internal, std::string("Expected a thread for native work but received: ") + error.what());
+  }
 }
 
 WorkQueue::~WorkQueue() {
   if (torn_down_) return;
   Stop();
+  Withdraw();
+}
+
+// JavaScript thread.
+void WorkQueue::Withdraw() {
   napi_remove_env_cleanup_hook(env_, OnTeardown, this);
   napi_release_threadsafe_function(settle_, napi_tsfn_abort);
 }
@@ -46,11 +59,12 @@ void WorkQueue::Stop() {
 
 Napi::Promise WorkQueue::Submit(std::unique_ptr<PromiseWorker> worker) {
   const Napi::Promise promise = worker->promise();
-  if (in_flight_++ == 0) napi_ref_threadsafe_function(env_, settle_);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     waiting_.push_back(std::move(worker));
   }
+  // Settles on this thread, so not before this. A push that failed must not keep the process alive.
+  if (in_flight_++ == 0) napi_ref_threadsafe_function(env_, settle_);
   wake_.notify_one();
   return promise;
 }
@@ -85,8 +99,8 @@ void WorkQueue::OnSettle(napi_env env, napi_value, void * context, void * data) 
   if (--queue.in_flight_ == 0) napi_unref_threadsafe_function(env, queue.settle_);
   try {
     worker->Settle(env);
-  } catch (const Napi::Error &) {
-    // A worker thread that is being terminated runs no JavaScript any more: nobody can be told.
+  } catch (const std::exception &) {
+    // A worker thread that is being terminated runs no JavaScript any more, or no memory is left: nobody can be told.
     worker->Abandon();
   }
 }

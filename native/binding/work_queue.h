@@ -31,6 +31,7 @@ class WorkQueue {
   static void OnTeardown(void * self);
   void Loop();
   void Stop();
+  void Withdraw();
 
   napi_env env_;
   std::function<void()> on_teardown_;

@@ -5,9 +5,9 @@
 #include <cstring>
 #include <exception>
 #include <limits>
-#include <thread>
 
 #include "engine/engine.h"
+#include "engine/threads.h"
 #include "error.h"
 
 namespace pairscore {
@@ -140,10 +140,12 @@ std::vector<uint8_t> convert_rows(const RowsSpec & spec, View<uint8_t> rows, Vie
       failures[static_cast<size_t>(index)] = std::current_exception();
     }
   };
-  std::vector<std::thread> workers;
-  for (int64_t i = 1; i < threads; i++) workers.emplace_back(share, i);
+  Threads others;
+  int64_t started = 1;
+  while (started < threads && others.start(share, started)) started++;
   share(0);
-  for (std::thread & worker : workers) worker.join();
+  for (int64_t i = started; i < threads; i++) share(i);
+  others.join();
   for (const std::exception_ptr & failure : failures) {
     if (failure) std::rethrow_exception(failure);
   }

@@ -8,10 +8,9 @@
 #include <cerrno>
 #include <exception>
 #include <mutex>
-#include <system_error>
-#include <thread>
 
 #include "engine/stop.h"
+#include "engine/threads.h"
 #include "error.h"
 
 namespace pairscore {
@@ -114,14 +113,10 @@ class ValueCheck {
 
 void check_values(const GgufFile & file, int32_t threads) {
   ValueCheck check(file);
-  std::vector<std::thread> others;
-  try {
-    for (int32_t i = 1; i < threads; i++) others.emplace_back([&check] { check.work(); });
-  } catch (const std::system_error &) {
-    // The system grants no more threads. Those that started, and this one, do all of the work.
-  }
+  Threads others;
+  for (int32_t i = 1; i < threads && others.start([&check] { check.work(); });) i++;
   check.work();
-  for (std::thread & other : others) other.join();
+  others.join();
   check.finish();
 }
 

@@ -117,15 +117,23 @@ describe('opening a large model', { skip: unfit }, () => {
     );
   });
 
-  it('ends the tokenizer, wherever it is', async () => {
-    for (const ms of [0, 5, 20, 60]) {
-      const signal = AbortSignal.timeout(ms);
-      const opened = await tokenizer(signal).catch((error: unknown) => {
+  it('ends the tokenizer at once, or wherever it is, and opens it afterwards', async (t) => {
+    const whole = await measured(async () => (await tokenizer()).close());
+    const stopped = await measured(async () => {
+      const signal = AbortSignal.timeout(0);
+      await assert.rejects(tokenizer(signal), ({ code, cause }) => code === 'ERR_ABORTED' && cause === signal.reason);
+    });
+    t.diagnostic(`${stopped.ms.toFixed(0)} of ${whole.ms.toFixed(0)} ms, ${stopped.bytes} of ${whole.bytes} bytes`);
+    assert.ok(stopped.ms < 0.75 * whole.ms, `${stopped.ms} ms of ${whole.ms}`);
+    // Later, it may be open already.
+    for (const share of [0.05, 0.2, 0.5]) {
+      const opened = await tokenizer(AbortSignal.timeout(Math.round(share * whole.ms))).catch((error: unknown) => {
         assert.ok(error instanceof PairscoreError && error.code === 'ERR_ABORTED', String(error));
         return null;
       });
       await opened?.close();
     }
+    await (await tokenizer()).close();
   });
 
   it('a signal that fired before reads nothing of the weights', async () => {

@@ -3,8 +3,6 @@
 #include <exception>
 #include <limits>
 #include <mutex>
-#include <system_error>
-#include <thread>
 
 #include "engine/added_tokens.h"
 #include "engine/base.h"
@@ -13,6 +11,7 @@
 #include "engine/log.h"
 #include "engine/spm_tokenizer.h"
 #include "engine/stop.h"
+#include "engine/threads.h"
 #include "error.h"
 #include "llama-cpp.h"
 
@@ -56,15 +55,11 @@ class LlamaTokenizer final : public Tokenizer {
         failure = std::current_exception();
       }
     };
-    std::vector<std::thread> helpers;
+    Threads helpers;
     const size_t count = std::min(static_cast<size_t>(threads_), texts.size());
-    try {
-      for (size_t i = 1; i < count; i++) helpers.emplace_back(work);
-    } catch (const std::system_error &) {
-      // The system grants no more threads. Those that started, and this one, do all of the work.
-    }
+    for (size_t i = 1; i < count && helpers.start(work);) i++;
     work();
-    for (std::thread & helper : helpers) helper.join();
+    helpers.join();
     if (failure) std::rethrow_exception(failure);
 
     TokenLists lists;
