@@ -12,7 +12,7 @@ const SAME = 1e-4;
 
 const skip = cannotMeasureTurns();
 /** CPU time, on which a busy machine has little influence: a few milliseconds, and whatever collects garbage. */
-const LONGEST_TURN_MS = 60;
+const LONGEST_TURN_MS = 100;
 
 describe('a scorer of the bundled demo', () => {
   let scorer: Scorer;
