@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { buildInfo } from '../lib/native/engine';
 import type { DeviceInfo } from '../lib/native/contract';
 import type { PlacedModel } from '../lib/model/place-ensemble';
@@ -52,9 +52,10 @@ export function headerText(header: Header): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Where a model goes, and what memory it was expected to take there. */
+/** Which file a model is, where it goes, and what memory it was expected to take there. */
 export function placeText({ spec, devices, gpuBatchTokens, gpuWeights, gpuMemory }: PlacedModel): string {
-  const where = `${spec.name} on ${devices.join(', ')}`;
+  const digest = spec.sha256[basename(spec.base)]?.slice(0, 12) ?? 'unknown';
+  const where = `${spec.name} (sha256 of its base ${digest}) on ${devices.join(', ')}`;
   if (gpuMemory === null || devices.every((device) => device === 'cpu')) return `${where}\n`;
   const gib = (gpuMemory.total / 2 ** 30).toFixed(1);
   return `${where}: ${gpuWeights} weights, calls of up to ${gpuBatchTokens} tokens, at most ${gib} GiB on each\n`;
