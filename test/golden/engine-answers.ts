@@ -36,7 +36,7 @@ export async function differenceFromGolden(
 ): Promise<number> {
   const engine = await openEngine({ ...specOf(entry), ...changes });
   try {
-    return largestDifference(await scoreBy(engine, golden.rows[entry.architecture], size), entry.probabilities);
+    return largestDifference(await probabilitiesOf(engine, golden.rows[entry.architecture], size), entry.probabilities);
   } finally {
     await engine.close();
   }
@@ -59,14 +59,20 @@ function specOf(entry: GoldenCase): EngineSpec {
   };
 }
 
-async function scoreBy(engine: NativeEngine, rows: Rows, size: number): Promise<Rows> {
+/** Of rows of token ids, given to the engine `size` at a time. */
+export async function probabilitiesOf(
+  engine: NativeEngine,
+  rows: readonly ArrayLike<number>[],
+  size: number,
+): Promise<Rows> {
   const labels = engine.info().labelCount;
   const found: (readonly number[])[] = [];
   for (let start = 0; start < rows.length; start += size) {
     const batch = rows.slice(start, start + size);
     const offsets = [0];
     for (const row of batch) offsets.push((offsets.at(-1) ?? 0) + row.length);
-    const logits = await engine.score(Int32Array.from(batch.flat()), Int32Array.from(offsets));
+    const tokens = Int32Array.from(batch.flatMap((row) => Array.from(row)));
+    const logits = await engine.score(tokens, Int32Array.from(offsets));
     for (let row = 0; row < batch.length; row++) found.push(softmax(logits.slice(row * labels, (row + 1) * labels)));
   }
   return found;
