@@ -14,6 +14,7 @@ struct Attend {
   static constexpr int kSharedBytes = (kQueries + 2 * kKeys) * kSize * 2;
 
   const AttentionArgs & args;
+  const ScoreShape & shape;
   const AttentionTile tile;
   const int head, warp, lane;
   T *q, *k, *v;  // shared tiles
@@ -21,8 +22,9 @@ struct Attend {
   float out[kRowTiles][kOutTiles][4] = {};
   float most[kRowTiles][2], total[kRowTiles][2] = {};
 
-  __device__ Attend(const AttentionArgs & a, T * shared)
+  __device__ Attend(const AttentionArgs & a, const ScoreShape & s, T * shared)
       : args(a),
+        shape(s),
         tile(a.tiles[blockIdx.x / a.q_heads]),
         head(blockIdx.x % a.q_heads),
         warp(threadIdx.x / 32),
@@ -105,7 +107,6 @@ struct Attend {
   }
 
   __device__ void weigh(int first, bool edge) {
-    const ScoreShape shape(args);
     const int key = first + lane % 4 * 2;
 #pragma unroll
     for (int r = 0; r < kRowTiles; r++) {
@@ -182,12 +183,12 @@ struct Attend {
 };
 
 template <typename T, int kSize, int kKeys, int kRowTiles, AttentionPath P>
-__global__ void __launch_bounds__(kThreads, 2) attention_kernel(const AttentionArgs args) {
+__global__ void __launch_bounds__(kThreads, 2) attention_kernel(const AttentionArgs args, const ScoreShape shape) {
   extern __shared__ uint4 shared[];
 #if __CUDA_ARCH__ < 800
   if constexpr (P == AttentionPath::ampere) return;
 #endif
-  Attend<T, kSize, kKeys, kRowTiles, P>(args, reinterpret_cast<T *>(shared)).run();
+  Attend<T, kSize, kKeys, kRowTiles, P>(args, shape, reinterpret_cast<T *>(shared)).run();
 }
 
 template <typename T, int kSize, int kKeys, int kRowTiles, AttentionPath P>
@@ -197,7 +198,7 @@ void launch(const AttentionArgs & args, Stream stream) {
   if (bytes > 48 * 1024 &&
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess)
     check_launch("attention");
-  kernel<<<static_cast<unsigned>(args.tile_count) * args.q_heads, kThreads, bytes, stream>>>(args);
+  kernel<<<static_cast<unsigned>(args.tile_count) * args.q_heads, kThreads, bytes, stream>>>(args, score_shape(args));
   check_launch("attention");
 }
 

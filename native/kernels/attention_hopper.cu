@@ -36,6 +36,7 @@ struct AttendHopper {
   static constexpr int kChunks = kSize / 8, kKeyTiles = kRows / 8, kOutTiles = kSize / 8, kTile = kTileBytes<kSize>;
 
   const AttentionArgs & args;
+  const ScoreShape & shape;
   const AttentionTile tile;
   const int first_head, group, lane, row;  // row: this thread's first query row in the tile
   char *const q, *const k, *const v;       // shared tiles: of every head, of kKeySlots, of kValueSlots
@@ -44,8 +45,9 @@ struct AttendHopper {
   float out[kOwn][kOutTiles][4] = {};
   float most[kOwn][2], total[kOwn][2] = {};
 
-  __device__ AttendHopper(const AttentionArgs & a, char * shared)
+  __device__ AttendHopper(const AttentionArgs & a, const ScoreShape & s, char * shared)
       : args(a),
+        shape(s),
         tile(a.tiles[blockIdx.x / (a.q_heads / kBlockHeads)]),
         first_head(blockIdx.x % (a.q_heads / kBlockHeads) * kBlockHeads),
         group(__shfl_sync(0xffffffffu, threadIdx.x / 128, 0)),
@@ -136,7 +138,7 @@ struct AttendHopper {
     }
   }
 
-  __device__ void weigh(int h, const ScoreShape & shape, int first, bool edge) {
+  __device__ void weigh(int h, int first, bool edge) {
     if (edge) {
       shape_scores<true>(scores[h], shape, first + lane % 4 * 2, tile.q_position + row);
     } else {
@@ -208,7 +210,6 @@ struct AttendHopper {
 
   // One head a warpgroup: the scores of the next step are multiplied while those of this one soften.
   __device__ void walk_ahead(int first, int end) {
-    const ScoreShape shape(args);
     float next[kOwn][kKeyTiles][4];
     meet();
     if (first + kRows < end) load_keys(k + kTile, args.k, first + kRows, end);
@@ -221,7 +222,7 @@ struct AttendHopper {
       if (first + 2 * kRows < end) load_keys(k + step % kKeySlots * kTile, args.k, first + 2 * kRows, end);
       load_keys(v + (step + 1) % kValueSlots * kTile, args.v, first + kRows, end);
       multiply_keys(next, (step + 1) % kKeySlots);
-      weigh(0, shape, first, on_edge(first));
+      weigh(0, first, on_edge(first));
       start_values(step % kValueSlots);
       finish_values();  // and the next scores; waiting for these alone makes ptxas put all products in a row
       wgmma_pin(next[0]);
@@ -232,14 +233,13 @@ struct AttendHopper {
       }
     }
     meet();
-    weigh(0, shape, first, on_edge(first));
+    weigh(0, first, on_edge(first));
     start_values(step % kValueSlots);
     finish_values();
   }
 
   // Two heads a warpgroup: one is multiplied while the other softens; the second warpgroup multiplies values a step late.
   __device__ void walk(int first, int end) {
-    const ScoreShape shape(args);
     const bool late = group == 1;
     int step = 0;
     for (; first < end; first += kRows, step++) {
@@ -255,10 +255,10 @@ struct AttendHopper {
       multiply_keys(scores, step % kKeySlots);
       wgmma_wait<1>();
       wgmma_pin(scores[0]);
-      weigh(0, shape, first, on_edge(first));
+      weigh(0, first, on_edge(first));
       wgmma_wait<0>();
       wgmma_pin(scores[kOwn - 1]);
-      weigh(kOwn - 1, shape, first, on_edge(first));
+      weigh(kOwn - 1, first, on_edge(first));
       if (!late) {
         start_values(step % kValueSlots);
         finish_values();
@@ -287,11 +287,12 @@ struct AttendHopper {
 #endif
 
 template <typename T, int kSize>
-__global__ void __launch_bounds__(kThreads, 1) attention_hopper_kernel(const AttentionArgs args) {
+__global__ void __launch_bounds__(kThreads, 1)
+    attention_hopper_kernel(const AttentionArgs args, const ScoreShape shape) {
   extern __shared__ char unaligned[];
 #if PAIRSCORE_WGMMA
   const uint32_t address = shared_address(unaligned);
-  AttendHopper<T, kSize>(args, unaligned + (kAlignment - address % kAlignment) % kAlignment).run();
+  AttendHopper<T, kSize>(args, shape, unaligned + (kAlignment - address % kAlignment) % kAlignment).run();
 #endif
 }
 
@@ -302,7 +303,7 @@ void launch(const AttentionArgs & args, Stream stream) {
   if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess)
     check_launch("attention_hopper");
   const int blocks = args.tile_count * (args.q_heads / attention_hopper_heads(kSize));
-  kernel<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(args);
+  kernel<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(args, score_shape(args));
   check_launch("attention_hopper");
 }
 

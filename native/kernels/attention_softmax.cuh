@@ -8,30 +8,65 @@ namespace pairscore {
 
 constexpr float kLog2e = 1.4426950408889634f;
 
+// What becomes of scores before they are weights. A parameter of the kernels, so that products take it out of constant memory.
 struct ScoreShape {
   float limit;       // of the soft-cap, in units of log2; 0: none
   float before_cap;  // scores to the exponent inside tanh
   float scale;       // shaped scores to units of log2
   int window;
-
-  __device__ explicit ScoreShape(const AttentionArgs & args)
-      : limit(args.soft_cap * kLog2e),
-        before_cap(args.soft_cap > 0 ? args.scale * 2.f / args.soft_cap * kLog2e : 0.f),
-        scale(args.soft_cap > 0 ? 1.f : args.scale * kLog2e),
-        window(args.window) {}
+  float
+      most_of_series;  // scores up to this size are capped by a series: tanh takes two special functions, a weight one more
+  float series[4];  // score * (series[0] + series[1] * score^2 + ...) is capped
 };
 
-// Caps; where kEdge, hides keys past the query and before its window. first: key of this thread's first value; last:
-// position of its first query.
-template <bool kEdge, int kKeyTiles>
-__device__ inline void shape_scores(float (&scores)[kKeyTiles][4], const ScoreShape & shape, int first, int last) {
-  if (shape.limit > 0) {
+// tanh(u) / u for u up to a half in powers of u^2, within 6e-7.
+constexpr float kTanhSeries[] = {0.99999946f, -0.33326376f, 0.13190912f, -0.04441858f};
+
+inline ScoreShape score_shape(const AttentionArgs & args) {
+  const bool caps = args.soft_cap > 0;
+  ScoreShape shape{args.soft_cap * kLog2e, 0, args.scale * kLog2e, args.window, 0, {}};
+  if (!caps) return shape;
+  const float to_u = args.scale / args.soft_cap;
+  shape.before_cap = to_u * 2.f * kLog2e;
+  shape.scale = 1.f;
+  shape.most_of_series = 0.5f / to_u;
+  float power = to_u * shape.limit;
+  for (int i = 0; i < 4; i++, power *= to_u * to_u) shape.series[i] = kTanhSeries[i] * power;
+  return shape;
+}
+
+template <int kKeyTiles>
+__device__ inline void cap_scores(float (&scores)[kKeyTiles][4], const ScoreShape & shape) {
+  float most = 0;
+#pragma unroll
+  for (int n = 0; n < kKeyTiles; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) most = fmaxf(most, fabsf(scores[n][i]));
+  }
+  if (__any_sync(0xffffffffu, most > shape.most_of_series)) {
 #pragma unroll
     for (int n = 0; n < kKeyTiles; n++) {
 #pragma unroll
       for (int i = 0; i < 4; i++) scores[n][i] = capped(scores[n][i], shape.limit, shape.before_cap);
     }
+    return;
   }
+  const float * series = shape.series;
+#pragma unroll
+  for (int n = 0; n < kKeyTiles; n++) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+      const float q = scores[n][i] * scores[n][i];
+      scores[n][i] *= fmaf(q, fmaf(q, fmaf(q, series[3], series[2]), series[1]), series[0]);
+    }
+  }
+}
+
+// Caps; where kEdge, hides keys past the query and before its window. first: key of this thread's first value; last:
+// position of its first query.
+template <bool kEdge, int kKeyTiles>
+__device__ inline void shape_scores(float (&scores)[kKeyTiles][4], const ScoreShape & shape, int first, int last) {
+  if (shape.limit > 0) cap_scores(scores, shape);
   if constexpr (kEdge) {
 #pragma unroll
     for (int n = 0; n < kKeyTiles; n++) {
