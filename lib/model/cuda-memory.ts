@@ -10,6 +10,10 @@ export type CudaStorage = 'resident' | 'fp8' | 'streamed';
 const MIB = 2 ** 20;
 const F32 = 4;
 const WIDE = 2;
+/** The residual stream between layers: native/kernels/residual.h. */
+const RESIDUAL = 3;
+/** Most waves of a call that share one expansion of a layer's streamed weights: native/engine/cuda/choices.cc. */
+const MOST_SHARING = 2;
 
 /** The driver hands out memory in steps. */
 const ALLOCATION_STEP = 2 * MIB;
@@ -42,7 +46,7 @@ export const CUDA_SPARE_BYTES = 512 * MIB;
 export function estimateCudaMemory(files: ModelFiles, batch: LargestBatch, storage: CudaStorage): MemoryEstimate {
   const shape = { ...files.base, headDim: HEAD_WIDTHS.find((width) => width >= files.base.headDim) ?? 256 };
   const weights = weightBytes(files, shape, storage);
-  const work = workBytes(shape, tokensKept(files.maxLength, batch), { batch, storage });
+  const work = workBytes(shape, files.maxLength, { batch, storage });
   // Loading holds one matrix twice or three times, before there are buffers for batches.
   const scratch = Math.max(work, keepsFile(files, storage) ? 0 : 3 * WIDE * largestMatrix(shape));
   return { weights, cache: 0, scratch, total: weights + scratch };
@@ -96,24 +100,47 @@ interface Work {
   readonly storage: CudaStorage;
 }
 
-/** Buffers of one wave, and of its last tokens. */
-function workBytes(shape: BaseShape, tokens: number, { batch, storage }: Work): number {
+/** Buffers of one wave, and of its last tokens; of streamed weights what waves keep that share a layer. */
+function workBytes(shape: BaseShape, maxLength: number, { batch, storage }: Work): number {
   const { hidden, heads, kvHeads, headDim, feedForward } = shape;
   const activation = storage === 'fp8' ? 1 : WIDE;
   const query = heads * headDim;
   const qkv = query + 2 * kvHeads * headDim;
   const narrow = storage === 'fp8' ? query + F32 : 0;
-  const each =
-    hidden * (F32 + activation + WIDE) + (qkv + query) * WIDE + feedForward * (2 * WIDE + activation) + narrow;
-  const last = hidden * (2 * F32 + activation) + query * WIDE;
-  // Streamed weights are expanded into it, resident ones turned into the safer 16-bit type for a row that needs it.
-  const expanded = storage === 'fp8' ? 0 : WIDE * largestMatrix(shape);
-  return tokens * each + batch.maxBatchSequences * last + expanded + WORKSPACE_BYTES + SMALL_BYTES;
+  const wave = tokensKept(maxLength, batch);
+  const kept = storage === 'streamed' ? tokensSharing(maxLength, batch) : wave;
+  const each = hidden * WIDE + (qkv + query) * WIDE + feedForward * (2 * WIDE + activation) + narrow;
+  const last = hidden * (RESIDUAL + F32 + activation) + query * WIDE;
+  const expanded = WIDE * expandedValues(shape, maxLength, { batch, storage });
+  return (
+    kept * hidden * (RESIDUAL + activation) +
+    wave * each +
+    batch.maxBatchSequences * last +
+    expanded +
+    WORKSPACE_BYTES +
+    SMALL_BYTES
+  );
+}
+
+/**
+ * Of resident weights a matrix, which a row may need in the safer 16-bit type; of streamed ones too, or a whole layer where
+ * waves share it: no wave is shorter than the longest sequence.
+ */
+function expandedValues(shape: BaseShape, maxLength: number, { batch, storage }: Work): number {
+  if (storage === 'fp8') return 0;
+  if (storage === 'resident' || batch.maxBatchTokens < 2 * maxLength) return largestMatrix(shape);
+  return linearShapes(shape).reduce((sum, { inputs, outputs }) => sum + inputs * outputs, 0);
 }
 
 function tokensKept(maxLength: number, { maxBatchTokens }: LargestBatch): number {
   const wave = MOST_MULTIPROCESSORS * WAVE_TOKENS_EACH;
   return roundUp(Math.max(Math.min(maxBatchTokens, wave), maxLength), 16);
+}
+
+/** Tokens whose residual stream is kept: of one wave, or of all that share the expanded weights of a layer. */
+function tokensSharing(maxLength: number, batch: LargestBatch): number {
+  const wave = tokensKept(maxLength, batch);
+  return Math.max(wave, Math.min(batch.maxBatchTokens, MOST_SHARING * wave));
 }
 
 function largestMatrix(shape: BaseShape): number {

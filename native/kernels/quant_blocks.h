@@ -8,11 +8,9 @@
 #ifdef __CUDACC__
 #include <cuda_fp16.h>
 #include <vector_types.h>
-
-#define PAIRSCORE_BOTH __host__ __device__ inline
-#else
-#define PAIRSCORE_BOTH inline
 #endif
+
+#include "kernels/stream.h"
 
 namespace pairscore {
 

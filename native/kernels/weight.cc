@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "kernels/residual.h"
+
 namespace pairscore {
 namespace {
 
@@ -33,12 +35,12 @@ void expand_weight_reference(const ExpandArgs & args, float * target) {
   }
 }
 
-void embed_reference(const EmbedArgs & args) {
+void embed_reference(const EmbedArgs & args, float * out) {
   const uint8_t * table = static_cast<const uint8_t *>(args.table);
   for (int64_t i = 0; i < args.count; i++) {
-    float * row = args.out + i * args.columns;
+    float * row = out + i * args.columns;
     dequantize_row(args.quant, table + args.tokens[i] * quant_row_bytes(args.quant, args.columns), args.columns, row);
-    for (int64_t c = 0; c < args.columns; c++) row[c] *= args.scale;
+    for (int64_t c = 0; c < args.columns; c++) row[c] = residual_reference(row[c] * args.scale);
   }
 }
 

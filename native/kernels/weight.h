@@ -58,10 +58,11 @@ struct EmbedArgs {
   Quant quant;
   int64_t columns;
   float scale;
-  float * out;  // (count, columns)
+  void * out;  // (count, columns) as residual.h has it
 };
 
 void embed(const EmbedArgs & args, Stream stream);
-void embed_reference(const EmbedArgs & args);
+// In f32, rounded as the residual stream is.
+void embed_reference(const EmbedArgs & args, float * out);
 
 }  // namespace pairscore

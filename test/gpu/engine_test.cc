@@ -80,6 +80,25 @@ TEST("streamed weights give the same logits as resident ones, whatever the width
   }
 }
 
+// Longer than a wave on any GPU: 64 tokens a multiprocessor.
+TEST("batches that share a layer's expanded weights answer as each alone, in a call of any number of them") {
+  const std::vector<TinyCase> cases = tiny_cases();
+  for (const char * name : {"gemma2, q4_K, LoRA on q k v", "llama, q8_0, LoRA on q k v", "llama, one layer"}) {
+    const TinyCase & tiny = case_named(cases, name);
+    EngineSpec spec = spec_of(write_tiny_model(tiny.model, folder() + "/pairscore-tiny"), "cuda:0", true);
+    const std::unique_ptr<Engine> resident = open_cuda_engine(spec, {Compute::f16, Keeping::resident, Path::automatic});
+    spec.max_batch_tokens = 65536;
+    const std::unique_ptr<Engine> streamed = open_cuda_engine(spec, {Compute::f16, Keeping::streamed, Path::automatic});
+    for (int count : {10, 250, 600}) {
+      std::vector<int> lengths;
+      for (int i = 0; i < count; i++) lengths.push_back(random_int(1, 200));
+      const TinyRows rows = random_rows(lengths, tiny.model.vocabulary);
+      expect_close(score_rows(*streamed, rows), score_rows(*resident, rows), 2e-3,
+                   std::string(name) + ", " + std::to_string(count) + " rows");
+    }
+  }
+}
+
 TEST("a row's logits do not depend on the rows beside it") {
   const TinyCase tiny = tiny_cases()[0];
   const TinyPaths paths = write_tiny_model(tiny.model, folder() + "/pairscore-tiny");

@@ -9,6 +9,8 @@
 namespace pairscore {
 namespace {
 
+constexpr int32_t kMostSharing =
+    2;  // batches: half of what expanding costs; more would take memory that streaming is there to save
 constexpr int32_t kMostRows = 512;  // of a batch: rows cost little memory
 
 // f16 keeps fewer bits below 2^-14 and none below 2^-24: little beside a matrix's largest value, if that is no smaller.
@@ -73,6 +75,10 @@ BatchLimits choose_limits(const EngineSpec & spec, const cudaDeviceProp & device
   const int32_t wave = device.multiProcessorCount / 2 * 128;
   const int32_t tokens = std::max(std::min(spec.max_batch_tokens, wave), spec.max_sequence_tokens);
   return {tokens, std::max(spec.max_batch_sequences, kMostRows)};
+}
+
+size_t choose_group(const EngineSpec & spec, const BatchLimits & limits) {
+  return static_cast<size_t>(std::clamp(spec.max_batch_tokens / limits.tokens, 1, kMostSharing));
 }
 
 const char * compute_name(Element element) {

@@ -28,6 +28,9 @@ bool suits_f16(const WeightRange & range);
 AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp & device, const ModelShape & shape);
 BatchLimits choose_limits(const EngineSpec & spec, const cudaDeviceProp & device);
 
+// Batches of a call that share one expansion of streamed weights.
+size_t choose_group(const EngineSpec & spec, const BatchLimits & limits);
+
 const char * compute_name(Element element);
 
 }  // namespace pairscore

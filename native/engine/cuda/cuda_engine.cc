@@ -13,7 +13,7 @@ namespace pairscore {
 namespace {
 
 constexpr size_t kSpareBytes = size_t(512) << 20;  // left to the driver, cuBLASLt and others
-constexpr int kInFlight = 2;
+constexpr size_t kInFlight = 2;                    // groups of batches
 // Where one row in kMostRedone of so many is computed twice, f16's closer answers for the others are not worth it.
 constexpr int64_t kWatchedRows = 64, kMostRedone = 4;
 
@@ -41,7 +41,8 @@ class CudaEngine : public Engine {
   void open_weights(const CudaOptions & options);
   void describe();
   void run(Element compute, View<int32_t> tokens, View<int32_t> offsets, std::vector<float> & logits);
-  void start(Slot & slot, Element compute, View<int32_t> tokens, View<int32_t> offsets);
+  DeviceBatch send(Slot & slot, Element compute, View<int32_t> tokens, View<int32_t> offsets);
+  void start(const std::vector<Slot *> & slots, const std::vector<DeviceBatch> & batches);
   void collect(Slot & slot, std::vector<float> & logits);
   RowList rows_not_finite(const std::vector<float> & logits) const;
   void redo(const RowList & rows, View<int32_t> tokens, View<int32_t> offsets, std::vector<float> & logits);
@@ -60,6 +61,7 @@ class CudaEngine : public Engine {
   const BatchLimits limits_;
   EngineInfo info_{};
   Weights weights_;
+  size_t group_ = 1;  // batches
   std::unique_ptr<Forward> forward_;
   std::vector<std::unique_ptr<Slot>> slots_;
   int64_t watched_ = 0, redone_ = 0;  // rows
@@ -80,14 +82,15 @@ CudaEngine::CudaEngine(const EngineSpec & spec, const CudaOptions & options)
       limits_(choose_limits(spec, properties_)) {
   const DeviceScope scope(device_);
   open_weights(options);
-  forward_ = std::make_unique<Forward>(
-      shape_, weights_,
-      ForwardSpec{compute_, safer_, attention_, spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_},
-      head_.label_count());
+  forward_ =
+      std::make_unique<Forward>(shape_, weights_,
+                                ForwardSpec{compute_, safer_, attention_,
+                                            spec.attention_soft_cap ? shape_.attention_soft_cap : 0.f, limits_, group_},
+                                head_.label_count());
   const size_t run = static_cast<size_t>(largest_packing(limits_, attention_tile_rows(shape_.head_width, attention_))) *
                      sizeof(int32_t);
   const size_t logits = static_cast<size_t>(limits_.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);
-  for (int i = 0; i < kInFlight; i++) {
+  for (size_t i = 0; i < kInFlight * group_; i++) {
     slots_.push_back(std::make_unique<Slot>());
     slots_.back()->run = PinnedBuffer(run), slots_.back()->device_run = DeviceBuffer(run);
     slots_.back()->logits = PinnedBuffer(logits), slots_.back()->device_logits = DeviceBuffer(logits);
@@ -121,6 +124,7 @@ void CudaEngine::open_weights(const CudaOptions & options) {
                                         " in tensor " + weights_.range.widest + " of " + spec_.base_path +
                                         " but received values that are larger, infinite or NaN");
   }
+  if (keep == Keep::streamed) group_ = choose_group(spec_, limits_);
   info_.adapter_matched = adapter ? static_cast<int32_t>(adapter->pairs().size()) : 0;
   info_.adapter_unmatched = 0;
   info_.adapter_scale = adapter && !adapter->pairs().empty() ? adapter->pairs()[0].scale : 0;
@@ -136,7 +140,7 @@ Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapte
   if (options.weights == CudaOptions::Weights::resident || !streamable) return Keep::resident;
   size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "reading the device's memory");
-  const size_t token = static_cast<size_t>(shape_.hidden) * 8 +
+  const size_t token = static_cast<size_t>(shape_.hidden) * 7 +
                        static_cast<size_t>(shape_.qkv_size() + shape_.q_size()) * 2 +
                        static_cast<size_t>(shape_.feed_forward) * 6;
   const size_t expanded = compute_ == safer_ ? 0 : static_cast<size_t>(shape_.feed_forward) * 4 * shape_.hidden;
@@ -177,13 +181,20 @@ std::vector<float> CudaEngine::score(View<int32_t> tokens, View<int32_t> offsets
 }
 
 void CudaEngine::run(Element compute, View<int32_t> tokens, View<int32_t> offsets, std::vector<float> & logits) {
-  int turn = 0;
-  for (RowList & rows_of_batch : share_rows(offsets, limits_)) {
+  std::vector<RowList> shared = share_rows(offsets, limits_);
+  const size_t groups = (shared.size() + group_ - 1) / group_, even = (shared.size() + groups - 1) / groups;
+  for (size_t next = 0; next < shared.size();) {
     if (cancelled_) throw Error(Code::closed, "The engine was closed while it was scoring");
-    Slot & slot = *slots_[static_cast<size_t>(turn++ % kInFlight)];
-    collect(slot, logits);
-    slot.rows = std::move(rows_of_batch);
-    start(slot, compute, tokens, offsets);
+    std::vector<Slot *> group;
+    std::vector<DeviceBatch> batches;
+    for (size_t i = 0; i < even && next < shared.size(); i++, next++) {
+      Slot & slot = *slots_[next % slots_.size()];
+      collect(slot, logits);
+      slot.rows = std::move(shared[next]);
+      group.push_back(&slot);
+      batches.push_back(send(slot, compute, tokens, offsets));
+    }
+    start(group, batches);
   }
   for (const std::unique_ptr<Slot> & slot : slots_) collect(*slot, logits);
   if (compute != opened_in_) info_.rows_in_bf16 += static_cast<int64_t>(offsets.size) - 1;
@@ -230,18 +241,26 @@ void CudaEngine::watch(size_t rows, size_t redone) {
   watched_ = redone_ = 0;
 }
 
-void CudaEngine::start(Slot & slot, Element compute, View<int32_t> tokens, View<int32_t> offsets) {
+DeviceBatch CudaEngine::send(Slot & slot, Element compute, View<int32_t> tokens, View<int32_t> offsets) {
   const int32_t tile_rows = attention_tile_rows(shape_.head_width, attention_);
   const Packing packing = pack_rows(tokens, offsets, slot.rows, tile_rows, slot.run.as<int32_t>());
   const cudaStream_t stream = forward_->stream();
   check_cuda(cudaMemcpyAsync(slot.device_run.data(), slot.run.as<char>(),
                              static_cast<size_t>(packing.size()) * sizeof(int32_t), cudaMemcpyHostToDevice, stream),
              "copying a batch to the device");
-  forward_->enqueue({packing, slot.device_run.as<int32_t>(), slot.device_logits.as<float>(), compute});
-  const size_t bytes = static_cast<size_t>(packing.rows) * static_cast<size_t>(head_.label_count()) * sizeof(float);
-  check_cuda(cudaMemcpyAsync(slot.logits.as<char>(), slot.device_logits.data(), bytes, cudaMemcpyDeviceToHost, stream),
-             "copying logits from the device");
-  slot.done.record(stream);
+  return {packing, slot.device_run.as<int32_t>(), slot.device_logits.as<float>(), compute};
+}
+
+void CudaEngine::start(const std::vector<Slot *> & slots, const std::vector<DeviceBatch> & batches) {
+  const cudaStream_t stream = forward_->stream();
+  forward_->enqueue({batches.data(), batches.size()});
+  for (Slot * slot : slots) {
+    const size_t bytes = slot->rows.size() * static_cast<size_t>(head_.label_count()) * sizeof(float);
+    check_cuda(
+        cudaMemcpyAsync(slot->logits.as<char>(), slot->device_logits.data(), bytes, cudaMemcpyDeviceToHost, stream),
+        "copying logits from the device");
+    slot->done.record(stream);
+  }
 }
 
 void CudaEngine::collect(Slot & slot, std::vector<float> & logits) {

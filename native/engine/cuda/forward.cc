@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "kernels/norm.h"
+#include "kernels/residual.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"
 
@@ -33,14 +34,15 @@ Forward::Forward(const ModelShape & shape, const Weights & weights, const Forwar
       compute_(spec.compute),
       products_(stream_.get(), spec.attention == AttentionPath::turing ? Gating::apart : Gating::fused) {
   const int64_t tokens = spec.limits.tokens, rows = spec.limits.rows, activation = element_bytes(spec.compute);
-  x_ = buffer(tokens, shape.hidden * 4);
-  h_ = buffer(tokens, shape.hidden * activation);
+  for (size_t i = 0; i < spec.group; i++) {
+    kept_.push_back({buffer(tokens, residual_row_bytes(shape.hidden)), buffer(tokens, shape.hidden * activation)});
+  }
   qkv_ = buffer(tokens, shape.qkv_size() * 2);
   attention_ = buffer(tokens, shape.q_size() * 2);
   gate_up_ = buffer(tokens, int64_t(shape.feed_forward) * 4);
   gated_ = buffer(tokens, shape.feed_forward * activation);
   y_ = buffer(tokens, shape.hidden * 2);
-  last_x_ = buffer(rows, shape.hidden * 4);
+  last_x_ = buffer(rows, residual_row_bytes(shape.hidden));
   last_h_ = buffer(rows, shape.hidden * activation);
   last_q_ = buffer(rows, shape.q_size() * 2);
   hidden_ = buffer(rows, shape.hidden * 4);
@@ -49,15 +51,24 @@ Forward::Forward(const ModelShape & shape, const Weights & weights, const Forwar
     row_scales_ = buffer(tokens, 4);
     set_norm_scales();
   }
-  size_t largest = 0;
-  for (const LayerWeights & layer : weights.layers) {
-    for (const PackedWeight * weight : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down}) {
-      const bool expands = !weight->parts.empty() || spec.safer != spec.compute;
-      if (expands) largest = std::max(largest, static_cast<size_t>(weight->rows * weight->depth) * 2);
+  reserve_expanded();
+}
+
+void Forward::reserve_expanded() {
+  size_t largest[kRoles] = {}, end = 0;
+  for (int32_t layer = 0; layer < shape_.layers; layer++) {
+    for (int role = 0; role < kRoles; role++) {
+      const PackedWeight & weight = weight_of(layer, static_cast<Role>(role));
+      const bool expands = !weight.parts.empty() || spec_.safer != spec_.compute;
+      if (expands) largest[role] = std::max(largest[role], static_cast<size_t>(weight.rows * weight.depth) * 2);
     }
   }
-  expanded_ = DeviceBuffer(largest);
-  bytes_ += largest;
+  for (int role = 0; role < kRoles; role++) {
+    expansions_[role].offset = spec_.group > 1 ? end : 0;
+    end = spec_.group > 1 ? end + largest[role] : std::max(end, largest[role]);
+  }
+  expanded_ = DeviceBuffer(end);
+  bytes_ += end;
 }
 
 DeviceBuffer Forward::buffer(int64_t rows, int64_t row_bytes) {
@@ -85,48 +96,68 @@ void Forward::set_norm_scales() {
              "copying scales to the device");
 }
 
-void Forward::enqueue(const DeviceBatch & batch) {
-  compute_ = batch.compute;
-  if (batch.packing.tokens >= kTrialTokens * spec_.limits.tokens && tried_.insert(compute_).second) {
-    run(batch);  // brings the candidates
+void Forward::enqueue(View<DeviceBatch> batches) {
+  const DeviceBatch & first = batches[0];
+  compute_ = first.compute;
+  if (first.packing.tokens >= kTrialTokens * spec_.limits.tokens && tried_.insert(compute_).second) {
+    const View<DeviceBatch> alone{batches.data, 1};
+    run(alone);  // brings the candidates
     products_.start_trials();
-    for (int pass = 0; pass < kTrialPasses; pass++) run(batch);
+    for (int pass = 0; pass < kTrialPasses; pass++) run(alone);
     products_.finish_trials();
   }
-  run(batch);
+  run(batches);
 }
 
-void Forward::run(const DeviceBatch & batch) {
+void Forward::run(View<DeviceBatch> batches) {
+  for (size_t i = 0; i < batches.size; i++) begin(batches[i], kept_[i]);
+  for (int32_t layer = 0; layer < shape_.layers; layer++) {
+    for (size_t i = 0; i < batches.size; i++) run_layer(batches[i], kept_[i], layer);
+  }
+}
+
+void Forward::begin(const DeviceBatch & batch, const Kept & kept) {
   const Packing & packing = batch.packing;
   embed({batch.run + packing.tokens_at(), packing.tokens, weights_.embedding.data(), weights_.embedding_quant,
-         shape_.hidden, shape_.embedding_scale, x_.as<float>()},
+         shape_.hidden, shape_.embedding_scale, kept.x.data()},
         stream_.get());
-  const Rows all{packing.tokens, x_.as<float>(), h_.data(), nullptr, 0};
   NormArgs first{};
-  first.rows = all.count, first.columns = shape_.hidden, first.epsilon = shape_.epsilon;
-  first.x = all.x, first.next = weights_.layers[0].attention_norm.as<float>();
-  first.h = all.h, first.h_scale = narrow() ? norm_inverses_[0] : 1.f;
+  first.rows = packing.tokens, first.columns = shape_.hidden, first.epsilon = shape_.epsilon;
+  first.x = kept.x.data(), first.next = weights_.layers[0].attention_norm.as<float>();
+  first.h = kept.h.data(), first.h_scale = narrow() ? norm_inverses_[0] : 1.f;
   first.element = wide(), first.h_element = compute_;
   add_norm(first, stream_.get());
-  for (int32_t layer = 0; layer < shape_.layers; layer++) run_layer(batch, layer);
-  head({hidden_.as<float>(), packing.rows, shape_.hidden, weights_.head_weight.as<float>(),
-        weights_.head_bias.as<float>(), labels_, batch.logits},
-       stream_.get());
 }
 
-void Forward::run_layer(const DeviceBatch & batch, int32_t layer) {
-  const Rows rows = project(batch, layer);
+void Forward::run_layer(const DeviceBatch & batch, const Kept & kept, int32_t layer) {
+  const Rows rows = project(batch, kept, layer);
   const bool last = layer == shape_.layers - 1;
   attend(rows, last ? last_q_.data() : qkv_.data(), last ? shape_.q_size() : shape_.qkv_size(),
          shape_.window_of(layer));
   finish_attention(rows, layer);
   feed_forward(rows, layer);
+  if (!last) return;
+  head({hidden_.as<float>(), batch.packing.rows, shape_.hidden, weights_.head_weight.as<float>(),
+        weights_.head_bias.as<float>(), labels_, batch.logits},
+       stream_.get());
 }
 
-const void * Forward::use(const PackedWeight & weight) {
+const PackedWeight & Forward::weight_of(int32_t layer, Role role) const {
+  const LayerWeights & weights = weights_.layers[static_cast<size_t>(layer)];
+  const PackedWeight * of_roles[kRoles] = {&weights.qkv, &weights.output, &weights.gate_up, &weights.down};
+  return *of_roles[role];
+}
+
+const void * Forward::use(int32_t layer, Role role) {
+  const PackedWeight & weight = weight_of(layer, role);
   if (weight.parts.empty() && weight.element == compute_) return weight.wide.data();
-  weight.expand(expanded_.data(), wide(), stream_.get());
-  return expanded_.data();
+  Expanded & place = expansions_[role];
+  void * target = expanded_.as<char>() + place.offset;
+  if (spec_.group == 1 || place.held != &weight || place.element != compute_) {
+    weight.expand(target, wide(), stream_.get());
+    place.held = &weight, place.element = compute_;
+  }
+  return target;
 }
 
 // product.w is the packed weight in use; the slice chooses its rows.
@@ -150,27 +181,26 @@ void Forward::multiply(const PackedWeight & weight, Slice slice, const Product &
 }
 
 // q, k, v of all tokens; in the last layer q of the last tokens only, which are all that goes on from there.
-Forward::Rows Forward::project(const DeviceBatch & batch, int32_t layer) {
-  const PackedWeight & weight = weights_.layers[static_cast<size_t>(layer)].qkv;
+Forward::Rows Forward::project(const DeviceBatch & batch, const Kept & kept, int32_t layer) {
+  const PackedWeight & weight = weight_of(layer, kQkv);
   const Packing & packing = batch.packing;
-  const void * w = use(weight);
+  const void *w = use(layer, kQkv), *h = kept.h.data();
   const float * scale = narrow() ? at<float>(norm_scales_, 2 * layer * kScaleStride) : nullptr;
   const int64_t q = shape_.q_size(), qkv = shape_.qkv_size();
   if (layer < shape_.layers - 1) {
-    multiply(weight, {0, qkv}, {h_.data(), w, qkv_.data(), packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
+    multiply(weight, {0, qkv}, {h, w, qkv_.data(), packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
     turn_keys(batch);
     const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.tiles_at());
-    return {packing.tokens, x_.as<float>(), h_.data(), tiles, packing.tiles};
+    return {packing.tokens, kept.x.data(), kept.h.data(), tiles, packing.tiles};
   }
-  multiply(weight, {q, qkv - q},
-           {h_.data(), w, qkv_.as<char>() + q * 2, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
+  multiply(weight, {q, qkv - q}, {h, w, qkv_.as<char>() + q * 2, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
   turn_keys(batch);
   const int32_t * last = batch.run + packing.last_at();
-  gather_rows(x_.data(), last, packing.rows, shape_.hidden * 4, last_x_.data(), stream_.get());
-  gather_rows(h_.data(), last, packing.rows, shape_.hidden * element_bytes(compute_), last_h_.data(), stream_.get());
+  gather_rows(kept.x.data(), last, packing.rows, residual_row_bytes(shape_.hidden), last_x_.data(), stream_.get());
+  gather_rows(h, last, packing.rows, shape_.hidden * element_bytes(compute_), last_h_.data(), stream_.get());
   multiply(weight, {0, q}, {last_h_.data(), w, last_q_.data(), packing.rows, 0, 0, q, scale, nullptr, {}, {}});
   const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.last_tiles_at());
-  return {packing.rows, last_x_.as<float>(), last_h_.data(), tiles, packing.last_tiles};
+  return {packing.rows, last_x_.data(), last_h_.data(), tiles, packing.last_tiles};
 }
 
 void Forward::turn_keys(const DeviceBatch & batch) {
@@ -211,7 +241,7 @@ void Forward::finish_attention(const Rows & rows, int32_t layer) {
     row_scale = row_scales_.as<float>();
   }
   multiply(weights.output, {0, shape_.hidden},
-           {in, use(weights.output), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
+           {in, use(layer, kOutput), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
   normalize(rows, 2 * layer + 1, shape_.post_norms ? &weights.post_attention_norm : nullptr, row_scale);
 }
 
@@ -221,11 +251,11 @@ void Forward::feed_forward(const Rows & rows, int32_t layer) {
   const int64_t wide_columns = 2 * int64_t(shape_.feed_forward);
   const Product gate_up =
       complete(weights.gate_up, {0, wide_columns},
-               {rows.h, use(weights.gate_up), gate_up_.data(), rows.count, 0, 0, wide_columns, scale, nullptr, {}, {}});
+               {rows.h, use(layer, kGateUp), gate_up_.data(), rows.count, 0, 0, wide_columns, scale, nullptr, {}, {}});
   products_.run_gated(gate_up, {gate_up_.data(), rows.count, shape_.feed_forward, shape_.activation, gated_.data(),
                                 row_scales_.as<float>(), wide(), compute_});
   multiply(weights.down, {0, shape_.hidden},
-           {gated_.data(), use(weights.down), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
+           {gated_.data(), use(layer, kDown), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
   normalize(rows, 2 * layer + 2, shape_.post_norms ? &weights.post_feed_norm : nullptr,
             narrow() ? row_scales_.as<float>() : nullptr);
 }

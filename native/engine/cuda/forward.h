@@ -1,7 +1,9 @@
-// The layers of one batch, enqueued without a look back at the host.
+// The layers of one batch, or of several side by side, enqueued without a look back at the host.
 #pragma once
 
+#include <array>
 #include <set>
+#include <vector>
 
 #include "engine/cuda/packing.h"
 #include "engine/cuda/products.h"
@@ -15,6 +17,7 @@ struct ForwardSpec {
   AttentionPath attention;
   float soft_cap;  // 0: none
   BatchLimits limits;
+  size_t group;  // most batches that go through a layer one after the other, with its weights expanded once
 };
 
 // A batch on the device.
@@ -27,19 +30,32 @@ struct DeviceBatch {
 
 class Forward {
  public:
-  // Owns the buffers of the largest batch. shape and weights must outlive it.
+  // Owns the buffers of the largest batches. shape and weights must outlive it.
   Forward(const ModelShape & shape, const Weights & weights, const ForwardSpec & spec, int32_t labels);
 
-  // The first large batch of a type runs several times: see Products' trials.
-  void enqueue(const DeviceBatch & batch);
+  // At most spec.group, all of one type. The first large batch of a type runs several times: see Products' trials.
+  void enqueue(View<DeviceBatch> batches);
   cudaStream_t stream() const { return stream_.get(); }
   size_t bytes() const { return bytes_; }
 
  private:
+  // What of a batch lives on from layer to layer.
+  struct Kept {
+    DeviceBuffer x, h;
+  };
+  // The weights of a layer, by what they make.
+  enum Role { kQkv, kOutput, kGateUp, kDown, kRoles };
+  // Where weights are expanded that are not kept as they are used. A group has a place for each role, so that they last for
+  // all of its batches; a batch alone has one for all.
+  struct Expanded {
+    size_t offset;
+    const PackedWeight * held;
+    Element element;
+  };
   // What the products of a run of tokens read and write: the whole batch, or its last tokens.
   struct Rows {
     int64_t count;
-    float * x;
+    void * x;
     void * h;
     const AttentionTile * tiles;
     int32_t tile_count;
@@ -50,13 +66,16 @@ class Forward {
   };
 
   DeviceBuffer buffer(int64_t rows, int64_t row_bytes);
-  void run(const DeviceBatch & batch);
-  const void * use(const PackedWeight & weight);
+  void reserve_expanded();
+  void run(View<DeviceBatch> batches);
+  void begin(const DeviceBatch & batch, const Kept & kept);
+  const PackedWeight & weight_of(int32_t layer, Role role) const;
+  const void * use(int32_t layer, Role role);
   Product complete(const PackedWeight & weight, Slice slice, const Product & product) const;
   void multiply(const PackedWeight & weight, Slice slice, const Product & product);
-  void run_layer(const DeviceBatch & batch, int32_t layer);
+  void run_layer(const DeviceBatch & batch, const Kept & kept, int32_t layer);
   void turn_keys(const DeviceBatch & batch);
-  Rows project(const DeviceBatch & batch, int32_t layer);
+  Rows project(const DeviceBatch & batch, const Kept & kept, int32_t layer);
   void attend(const Rows & rows, const void * q, int64_t q_stride, int32_t window);
   void finish_attention(const Rows & rows, int32_t layer);
   void feed_forward(const Rows & rows, int32_t layer);
@@ -75,12 +94,14 @@ class Forward {
   OwnStream stream_;
   Products products_;
   size_t bytes_ = 0;
-  DeviceBuffer x_, h_, qkv_, attention_, gate_up_, gated_, y_;  // a batch
-  DeviceBuffer last_x_, last_h_, last_q_, hidden_;              // its last tokens
-  DeviceBuffer narrow_attention_, row_scales_, one_;            // e4m3 only
-  DeviceBuffer norm_scales_;                                    // (2 layers), what multiplies e4m3 norms back
-  std::vector<float> norm_inverses_;                            // (2 layers), 1 / norm_scales_
-  DeviceBuffer expanded_;                                       // the weight in use, where it is not kept in its type
+  std::vector<Kept> kept_;                              // by place in the group
+  DeviceBuffer qkv_, attention_, gate_up_, gated_, y_;  // a batch
+  DeviceBuffer last_x_, last_h_, last_q_, hidden_;      // its last tokens
+  DeviceBuffer narrow_attention_, row_scales_, one_;    // e4m3 only
+  DeviceBuffer norm_scales_;                            // (2 layers), what multiplies e4m3 norms back
+  std::vector<float> norm_inverses_;                    // (2 layers), 1 / norm_scales_
+  DeviceBuffer expanded_;
+  std::array<Expanded, kRoles> expansions_{};
 };
 
 }  // namespace pairscore
