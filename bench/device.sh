@@ -14,7 +14,8 @@ packages="tsx esbuild @esbuild/linux-x64 get-tsconfig resolve-pkg-maps zod comma
 
 pack() {
   mkdir -p "$1"
-  xz -T0 -3 -c "$(readlink -f "$(command -v node)")" > "$1/node.xz"
+  strip -o "$1/node" "$(readlink -f "$(command -v node)")"
+  xz -T0 -6 -f "$1/node"
   present=""
   for package in $packages; do
     [ -d "node_modules/$package" ] && present="$present node_modules/$package"

@@ -17,7 +17,12 @@ const profiles = {
   prebuild: {
     work: 'cmake-prebuild',
     output: 'prebuild/build/Release',
-    switches: { PAIRSCORE_NATIVE: 'OFF', PAIRSCORE_STATIC_RUNTIME: 'ON', PAIRSCORE_CUDA: 'off' },
+    // For GPUs too where that is asked for: a release must not depend on what the machine happens to have.
+    switches: {
+      PAIRSCORE_NATIVE: 'OFF',
+      PAIRSCORE_STATIC_RUNTIME: 'ON',
+      PAIRSCORE_CUDA: process.env.PAIRSCORE_CUDA ?? 'off',
+    },
   },
   sanitize: {
     work: 'cmake-sanitize',

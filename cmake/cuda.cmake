@@ -65,6 +65,8 @@ function(pairscore_add_cuda target)
     CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON CUDA_RUNTIME_LIBRARY Static)
   target_include_directories(${target} PRIVATE native)
   target_include_directories(${target} SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS} ${PAIRSCORE_CUBLAS_HEADERS})
-  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>)
+  # The expansions of eleven formats are much alike: compressed, an architecture takes a tenth.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra>
+                                           $<$<COMPILE_LANGUAGE:CUDA>:-Xfatbin=-compress-all>)
   target_link_libraries(${target} PUBLIC pairscore-llama CUDA::cudart_static)
 endfunction()

@@ -110,11 +110,8 @@ struct Attend {
     const int key = first + lane % 4 * 2;
 #pragma unroll
     for (int r = 0; r < kRowTiles; r++) {
-      if (edge) {
-        shape_scores<true>(scores[r], shape, key, tile.q_position + query(r, 0));
-      } else {
-        shape_scores<false>(scores[r], shape, key, tile.q_position + query(r, 0));
-      }
+      if (shape.limit > 0) cap_scores(scores[r], shape);
+      if (edge) hide_scores(scores[r], shape.window, key, tile.q_position + query(r, 0));
       soften(scores[r], out[r], most[r], total[r], shape.scale);
     }
   }

@@ -139,11 +139,8 @@ struct AttendHopper {
   }
 
   __device__ void weigh(int h, int first, bool edge) {
-    if (edge) {
-      shape_scores<true>(scores[h], shape, first + lane % 4 * 2, tile.q_position + row);
-    } else {
-      shape_scores<false>(scores[h], shape, first + lane % 4 * 2, tile.q_position + row);
-    }
+    if (shape.limit > 0) cap_scores(scores[h], shape);
+    if (edge) hide_scores(scores[h], shape.window, first + lane % 4 * 2, tile.q_position + row);
     soften(scores[h], out[h], most[h], total[h], shape.scale);
 #pragma unroll
     for (int s = 0; s < kRows / 16; s++) pack_weights<T>(scores[h], s, weights[h][s]);

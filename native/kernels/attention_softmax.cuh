@@ -37,44 +37,43 @@ inline ScoreShape score_shape(const AttentionArgs & args) {
 
 template <int kKeyTiles>
 __device__ inline void cap_scores(float (&scores)[kKeyTiles][4], const ScoreShape & shape) {
-  float most = 0;
+  constexpr int kSlice = 4;  // column groups that are capped alike: few registers at a time
 #pragma unroll
-  for (int n = 0; n < kKeyTiles; n++) {
+  for (int first = 0; first < kKeyTiles; first += kSlice) {
+    float most = 0;
 #pragma unroll
-    for (int i = 0; i < 4; i++) most = fmaxf(most, fabsf(scores[n][i]));
-  }
-  if (__any_sync(0xffffffffu, most > shape.most_of_series)) {
+    for (int n = first; n < first + kSlice; n++) {
 #pragma unroll
-    for (int n = 0; n < kKeyTiles; n++) {
-#pragma unroll
-      for (int i = 0; i < 4; i++) scores[n][i] = capped(scores[n][i], shape.limit, shape.before_cap);
+      for (int i = 0; i < 4; i++) most = fmaxf(most, fabsf(scores[n][i]));
     }
-    return;
-  }
-  const float * series = shape.series;
+    if (__any_sync(0xffffffffu, most > shape.most_of_series)) {
 #pragma unroll
-  for (int n = 0; n < kKeyTiles; n++) {
+      for (int n = first; n < first + kSlice; n++) {
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-      const float q = scores[n][i] * scores[n][i];
-      scores[n][i] *= fmaf(q, fmaf(q, fmaf(q, series[3], series[2]), series[1]), series[0]);
+        for (int i = 0; i < 4; i++) scores[n][i] = capped(scores[n][i], shape.limit, shape.before_cap);
+      }
+    } else {
+#pragma unroll
+      for (int n = first; n < first + kSlice; n++) {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+          const float q = scores[n][i] * scores[n][i];
+          scores[n][i] *= fmaf(q, fmaf(q, fmaf(q, shape.series[3], shape.series[2]), shape.series[1]), shape.series[0]);
+        }
+      }
     }
   }
 }
 
-// Caps; where kEdge, hides keys past the query and before its window. first: key of this thread's first value; last:
-// position of its first query.
-template <bool kEdge, int kKeyTiles>
-__device__ inline void shape_scores(float (&scores)[kKeyTiles][4], const ScoreShape & shape, int first, int last) {
-  if (shape.limit > 0) cap_scores(scores, shape);
-  if constexpr (kEdge) {
+// Keys past the query and before its window. first: key of this thread's first value; last: position of its first query.
+template <int kKeyTiles>
+__device__ inline void hide_scores(float (&scores)[kKeyTiles][4], int window, int first, int last) {
 #pragma unroll
-    for (int n = 0; n < kKeyTiles; n++) {
+  for (int n = 0; n < kKeyTiles; n++) {
 #pragma unroll
-      for (int i = 0; i < 4; i++) {
-        const int key = first + n * 8 + i % 2, query = last + i / 2 * 8;
-        if (key > query || (shape.window > 0 && key <= query - shape.window)) scores[n][i] = -INFINITY;
-      }
+    for (int i = 0; i < 4; i++) {
+      const int key = first + n * 8 + i % 2, query = last + i / 2 * 8;
+      if (key > query || (window > 0 && key <= query - window)) scores[n][i] = -INFINITY;
     }
   }
 }
