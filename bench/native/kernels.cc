@@ -115,9 +115,9 @@ void Bench::elementwise() {
   const DeviceBuffer y = random_values(t * hidden * 2, 3), x = random_values(t * hidden * 4, 4), h(t * hidden * 2),
                      weight = random_values(hidden * 4, 5);
   const float * post = s_.soft_cap > 0 ? weight.as<float>() : nullptr;
-  const double norm_bytes = static_cast<double>(t * hidden) * 10;
+  const double norm_bytes = static_cast<double>(t * hidden) * 12;
   time("add_norm", norm_bytes, [&] {
-    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.data(), weight.as<float>(), h.data(), 1.f,
+    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.as<float>(), weight.as<float>(), h.data(), 1.f,
               Element::bf16, Element::bf16},
              stream_.get());
   });
@@ -147,8 +147,18 @@ void Bench::elementwise() {
        });
   const DeviceBuffer lora = random_values(static_cast<size_t>(16 * (rows + s_.hidden)) * 4, 8);
   time("expand with LoRA of rank 16", 0, [&] {
-    expand_weight({blocks.data(), s_.quant, rows, s_.hidden, lora.as<float>(), lora.as<float>() + 16 * s_.hidden, 16,
-                   1.f, {}, {}, wide.data(), Element::bf16},
+    expand_weight({blocks.data(),
+                   s_.quant,
+                   rows,
+                   s_.hidden,
+                   lora.as<float>(),
+                   lora.as<float>() + 16 * s_.hidden,
+                   16,
+                   1.f,
+                   {},
+                   {},
+                   wide.data(),
+                   Element::bf16},
                   stream_.get());
   });
 }

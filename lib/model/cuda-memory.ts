@@ -10,8 +10,6 @@ export type CudaStorage = 'resident' | 'fp8' | 'streamed';
 const MIB = 2 ** 20;
 const F32 = 4;
 const WIDE = 2;
-/** The residual stream between layers: native/kernels/residual.h. */
-const RESIDUAL = 3;
 /** Most waves of a call that share one expansion of a layer's streamed weights: native/engine/cuda/choices.cc. */
 const MOST_SHARING = 2;
 
@@ -109,11 +107,13 @@ function workBytes(shape: BaseShape, maxLength: number, { batch, storage }: Work
   const narrow = storage === 'fp8' ? query + F32 : 0;
   const wave = tokensKept(maxLength, batch);
   const kept = storage === 'streamed' ? tokensSharing(maxLength, batch) : wave;
-  const each = hidden * WIDE + (qkv + query) * WIDE + feedForward * (2 * WIDE + activation) + narrow;
-  const last = hidden * (RESIDUAL + F32 + activation) + query * WIDE;
+  // Attention is over before gate and up begin, in the same place.
+  const widest = Math.max(qkv + query, 2 * feedForward) * WIDE;
+  const each = hidden * WIDE + widest + feedForward * activation + narrow;
+  const last = hidden * (2 * F32 + activation) + query * WIDE;
   const expanded = WIDE * expandedValues(shape, maxLength, { batch, storage });
   return (
-    kept * hidden * (RESIDUAL + activation) +
+    kept * hidden * (F32 + activation) +
     wave * each +
     batch.maxBatchSequences * last +
     expanded +

@@ -14,7 +14,7 @@ struct NormArgs {
   const void * y;             // (rows, columns) in `element`, the product's output; null: only h = rms(x) next
   const float * y_row_scale;  // (rows), multiplies y; or null
   const float * post;         // (columns), Gemma's norm of y before the sum; or null
-  void * x;                   // (rows, columns) as residual.h has it, updated in place
+  float * x;                  // (rows, columns), updated in place
   const float * next;         // (columns)
   void * h;                   // (rows, columns) in `h_element`
   float h_scale;              // multiplies h before it is rounded (e4m3), else 1

@@ -8,9 +8,11 @@
 #ifdef __CUDACC__
 #include <cuda_fp16.h>
 #include <vector_types.h>
-#endif
 
-#include "kernels/stream.h"
+#define PAIRSCORE_BOTH __host__ __device__ inline
+#else
+#define PAIRSCORE_BOTH inline
+#endif
 
 namespace pairscore {
 

@@ -1,12 +1,6 @@
 // What kernel contracts share: where a launch goes and how values are stored. No CUDA header, so that CPU builds read it.
 #pragma once
 
-#ifdef __CUDACC__
-#define PAIRSCORE_BOTH __host__ __device__ inline
-#else
-#define PAIRSCORE_BOTH inline
-#endif
-
 struct CUstream_st;
 
 namespace pairscore {

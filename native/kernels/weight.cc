@@ -2,8 +2,6 @@
 
 #include <vector>
 
-#include "kernels/residual.h"
-
 namespace pairscore {
 namespace {
 
@@ -35,12 +33,12 @@ void expand_weight_reference(const ExpandArgs & args, float * target) {
   }
 }
 
-void embed_reference(const EmbedArgs & args, float * out) {
+void embed_reference(const EmbedArgs & args) {
   const uint8_t * table = static_cast<const uint8_t *>(args.table);
   for (int64_t i = 0; i < args.count; i++) {
-    float * row = out + i * args.columns;
+    float * row = args.out + i * args.columns;
     dequantize_row(args.quant, table + args.tokens[i] * quant_row_bytes(args.quant, args.columns), args.columns, row);
-    for (int64_t c = 0; c < args.columns; c++) row[c] = residual_reference(row[c] * args.scale);
+    for (int64_t c = 0; c < args.columns; c++) row[c] *= args.scale;
   }
 }
 

@@ -1,5 +1,5 @@
 // Dequantisation fused with the LoRA product and the placing of rows; 8 columns of kRows rows a thread.
-#include "kernels/residual.cuh"
+#include "kernels/device.cuh"
 #include "kernels/weight.h"
 
 namespace pairscore {
@@ -70,13 +70,12 @@ template <Quant Q>
 __global__ void embed_kernel(EmbedArgs args) {
   const int64_t row = args.tokens[blockIdx.x];
   const uint8_t * source = static_cast<const uint8_t *>(args.table) + row * quant_row_bytes(Q, args.columns);
-  char * const row_out = static_cast<char *>(args.out) + blockIdx.x * residual_row_bytes(args.columns);
   for (int64_t c = threadIdx.x * 8; c < args.columns; c += blockDim.x * 8) {
     float values[8];
     dequantize8<Q>(source, c, values);
 #pragma unroll
     for (int i = 0; i < 8; i++) values[i] = __fmul_rn(values[i], args.scale);
-    store_residual8(row_out, args.columns, c, values);
+    store8(args.out + blockIdx.x * args.columns + c, values);
   }
 }
 

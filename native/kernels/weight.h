@@ -58,11 +58,10 @@ struct EmbedArgs {
   Quant quant;
   int64_t columns;
   float scale;
-  void * out;  // (count, columns) as residual.h has it
+  float * out;  // (count, columns)
 };
 
 void embed(const EmbedArgs & args, Stream stream);
-// In f32, rounded as the residual stream is.
-void embed_reference(const EmbedArgs & args, float * out);
+void embed_reference(const EmbedArgs & args);
 
 }  // namespace pairscore

@@ -7,7 +7,6 @@
 
 #include "check.h"
 #include "engine/cuda/device.h"
-#include "kernels/residual.h"
 #include "kernels/rows.h"
 #include "kernels/stream.h"
 
@@ -72,25 +71,6 @@ inline std::vector<float> from_device(const DeviceBuffer & buffer, size_t count,
   }
   return values;
 }
-
-inline DeviceBuffer residual_to_device(const std::vector<float> & values, int64_t columns) {
-  const int64_t rows = static_cast<int64_t>(values.size()) / columns;
-  std::vector<char> packed(static_cast<size_t>(rows * residual_row_bytes(columns)));
-  pack_residual_reference(values.data(), rows, columns, packed.data());
-  return raw_to_device(packed);
-}
-
-inline std::vector<float> residual_from_device(const DeviceBuffer & buffer, int64_t rows, int64_t columns) {
-  check_cuda(cudaDeviceSynchronize(), "a kernel");
-  std::vector<char> packed(static_cast<size_t>(rows * residual_row_bytes(columns)));
-  check_cuda(cudaMemcpy(packed.data(), buffer.data(), packed.size(), cudaMemcpyDeviceToHost),
-             "copying from the device");
-  std::vector<float> values(static_cast<size_t>(rows * columns));
-  unpack_residual_reference(packed.data(), rows, columns, values.data());
-  return values;
-}
-
-constexpr double kResidualTolerance = 0x1p-17;  // half of its last bit
 
 inline double tolerance_of(Element element) {
   switch (element) {

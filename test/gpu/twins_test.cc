@@ -5,7 +5,6 @@
 
 #include "engine/cuda/packing.h"
 #include "kernels/attention.h"
-#include "kernels/residual.h"
 #include "kernels/rows.h"
 #include "kernels/weight.h"
 #include "quantized.h"
@@ -114,27 +113,6 @@ TEST("e4m3 rounds to nearest, ties to even, and saturates") {
   expect(e4m3_reference(17.f) == 16.f && e4m3_reference(19.f) == 20.f, "ties");
   expect(e4m3_reference(1000.f) == 448.f && e4m3_reference(-1e9f) == -448.f, "saturation");
   expect(e4m3_reference(0.001f) == 0.001953125f, "the smallest value");
-}
-
-TEST("the residual stream keeps 16 bits of precision, and what is no number, wherever it is stored") {
-  const int64_t rows = 3, columns = 24;
-  std::vector<float> values = random_normal(static_cast<size_t>(rows * columns), 100);
-  values[0] = INFINITY, values[1] = -INFINITY, values[2] = 0x1.fffffp127f, values[3] = -0.f, values[4] = 0x1.0001p0f;
-  std::vector<uint8_t> packed(static_cast<size_t>(rows * residual_row_bytes(columns)));
-  std::vector<float> kept(values.size());
-  pack_residual_reference(values.data(), rows, columns, packed.data());
-  unpack_residual_reference(packed.data(), rows, columns, kept.data());
-  for (size_t i = 0; i < values.size(); i++) {
-    expect(kept[i] == residual_reference(values[i]), "stored otherwise than rounded");
-    if (i > 4) expect(std::fabs(kept[i] - values[i]) <= std::fabs(values[i]) * 0x1p-16f, "less than 16 bits");
-  }
-  expect(kept[0] == INFINITY && kept[1] == -INFINITY && kept[2] == INFINITY, "infinity");
-  expect(kept[3] == 0 && std::signbit(kept[3]) && kept[4] == 0x1.0002p0f, "zero, or a half that is to go up");
-  for (uint32_t bits : {0x7fffffffu, 0xffffffffu, 0x7fc00000u}) {  // the GPU's own NaN is the first
-    float nan = 0;
-    std::memcpy(&nan, &bits, sizeof nan);
-    expect(std::isnan(residual_reference(nan)), "NaN");
-  }
 }
 
 TEST("every row is in one batch, within both limits, and few batches are not full") {

@@ -140,9 +140,8 @@ Keep CudaEngine::choose_keep(const CudaOptions & options, const Adapter * adapte
   if (options.weights == CudaOptions::Weights::resident || !streamable) return Keep::resident;
   size_t free = 0, total = 0;
   check_cuda(cudaMemGetInfo(&free, &total), "reading the device's memory");
-  const size_t token = static_cast<size_t>(shape_.hidden) * 7 +
-                       static_cast<size_t>(shape_.qkv_size() + shape_.q_size()) * 2 +
-                       static_cast<size_t>(shape_.feed_forward) * 6;
+  const int64_t wide = std::max((shape_.qkv_size() + shape_.q_size()) * 2, int64_t(shape_.feed_forward) * 4);
+  const size_t token = static_cast<size_t>(shape_.hidden * 8 + wide + int64_t(shape_.feed_forward) * 2);
   const size_t expanded = compute_ == safer_ ? 0 : static_cast<size_t>(shape_.feed_forward) * 4 * shape_.hidden;
   const size_t needed = estimated_weight_bytes(request(adapter, Keep::resident)) +
                         token * static_cast<size_t>(limits_.tokens) + expanded + kSpareBytes;

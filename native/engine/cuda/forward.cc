@@ -5,7 +5,6 @@
 
 #include "error.h"
 #include "kernels/norm.h"
-#include "kernels/residual.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"
 
@@ -35,14 +34,15 @@ Forward::Forward(const ModelShape & shape, const Weights & weights, const Forwar
       products_(stream_.get(), spec.attention == AttentionPath::turing ? Gating::apart : Gating::fused) {
   const int64_t tokens = spec.limits.tokens, rows = spec.limits.rows, activation = element_bytes(spec.compute);
   for (size_t i = 0; i < spec.group; i++) {
-    kept_.push_back({buffer(tokens, residual_row_bytes(shape.hidden)), buffer(tokens, shape.hidden * activation)});
+    kept_.push_back({buffer(tokens, shape.hidden * 4), buffer(tokens, shape.hidden * activation)});
   }
-  qkv_ = buffer(tokens, shape.qkv_size() * 2);
-  attention_ = buffer(tokens, shape.q_size() * 2);
-  gate_up_ = buffer(tokens, int64_t(shape.feed_forward) * 4);
+  const int64_t qkv = shape.qkv_size() * 2, attention = shape.q_size() * 2, gate_up = int64_t(shape.feed_forward) * 4;
+  wide_ = buffer(tokens, std::max(qkv + attention, gate_up));
+  qkv_ = gate_up_ = wide_.as<char>();
+  attention_ = qkv_ + padded(tokens) * qkv;
   gated_ = buffer(tokens, shape.feed_forward * activation);
   y_ = buffer(tokens, shape.hidden * 2);
-  last_x_ = buffer(rows, residual_row_bytes(shape.hidden));
+  last_x_ = buffer(rows, shape.hidden * 4);
   last_h_ = buffer(rows, shape.hidden * activation);
   last_q_ = buffer(rows, shape.q_size() * 2);
   hidden_ = buffer(rows, shape.hidden * 4);
@@ -119,11 +119,11 @@ void Forward::run(View<DeviceBatch> batches) {
 void Forward::begin(const DeviceBatch & batch, const Kept & kept) {
   const Packing & packing = batch.packing;
   embed({batch.run + packing.tokens_at(), packing.tokens, weights_.embedding.data(), weights_.embedding_quant,
-         shape_.hidden, shape_.embedding_scale, kept.x.data()},
+         shape_.hidden, shape_.embedding_scale, kept.x.as<float>()},
         stream_.get());
   NormArgs first{};
   first.rows = packing.tokens, first.columns = shape_.hidden, first.epsilon = shape_.epsilon;
-  first.x = kept.x.data(), first.next = weights_.layers[0].attention_norm.as<float>();
+  first.x = kept.x.as<float>(), first.next = weights_.layers[0].attention_norm.as<float>();
   first.h = kept.h.data(), first.h_scale = narrow() ? norm_inverses_[0] : 1.f;
   first.element = wide(), first.h_element = compute_;
   add_norm(first, stream_.get());
@@ -132,8 +132,7 @@ void Forward::begin(const DeviceBatch & batch, const Kept & kept) {
 void Forward::run_layer(const DeviceBatch & batch, const Kept & kept, int32_t layer) {
   const Rows rows = project(batch, kept, layer);
   const bool last = layer == shape_.layers - 1;
-  attend(rows, last ? last_q_.data() : qkv_.data(), last ? shape_.q_size() : shape_.qkv_size(),
-         shape_.window_of(layer));
+  attend(rows, last ? last_q_.data() : qkv_, last ? shape_.q_size() : shape_.qkv_size(), shape_.window_of(layer));
   finish_attention(rows, layer);
   feed_forward(rows, layer);
   if (!last) return;
@@ -188,24 +187,24 @@ Forward::Rows Forward::project(const DeviceBatch & batch, const Kept & kept, int
   const float * scale = narrow() ? at<float>(norm_scales_, 2 * layer * kScaleStride) : nullptr;
   const int64_t q = shape_.q_size(), qkv = shape_.qkv_size();
   if (layer < shape_.layers - 1) {
-    multiply(weight, {0, qkv}, {h, w, qkv_.data(), packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
+    multiply(weight, {0, qkv}, {h, w, qkv_, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
     turn_keys(batch);
     const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.tiles_at());
-    return {packing.tokens, kept.x.data(), kept.h.data(), tiles, packing.tiles};
+    return {packing.tokens, kept.x.as<float>(), kept.h.data(), tiles, packing.tiles};
   }
-  multiply(weight, {q, qkv - q}, {h, w, qkv_.as<char>() + q * 2, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
+  multiply(weight, {q, qkv - q}, {h, w, qkv_ + q * 2, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
   turn_keys(batch);
   const int32_t * last = batch.run + packing.last_at();
-  gather_rows(kept.x.data(), last, packing.rows, residual_row_bytes(shape_.hidden), last_x_.data(), stream_.get());
+  gather_rows(kept.x.data(), last, packing.rows, shape_.hidden * 4, last_x_.data(), stream_.get());
   gather_rows(h, last, packing.rows, shape_.hidden * element_bytes(compute_), last_h_.data(), stream_.get());
   multiply(weight, {0, q}, {last_h_.data(), w, last_q_.data(), packing.rows, 0, 0, q, scale, nullptr, {}, {}});
   const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.last_tiles_at());
-  return {packing.rows, last_x_.data(), last_h_.data(), tiles, packing.last_tiles};
+  return {packing.rows, last_x_.as<float>(), last_h_.data(), tiles, packing.last_tiles};
 }
 
 void Forward::turn_keys(const DeviceBatch & batch) {
   RopeArgs args{};
-  args.heads = qkv_.as<char>() + shape_.q_size() * 2;
+  args.heads = qkv_ + shape_.q_size() * 2;
   args.rows = batch.packing.tokens, args.row_stride = shape_.qkv_size();
   args.count = shape_.kv_heads, args.head_size = shape_.head_width;
   args.positions = batch.run + batch.packing.positions_at();
@@ -217,11 +216,11 @@ void Forward::turn_keys(const DeviceBatch & batch) {
 void Forward::attend(const Rows & rows, const void * q, int64_t q_stride, int32_t window) {
   AttentionArgs args{};
   args.q = q, args.q_stride = q_stride;
-  args.k = qkv_.as<char>() + shape_.q_size() * 2;
-  args.v = qkv_.as<char>() + (shape_.q_size() + shape_.kv_size()) * 2;
+  args.k = qkv_ + shape_.q_size() * 2;
+  args.v = qkv_ + (shape_.q_size() + shape_.kv_size()) * 2;
   args.kv_stride = shape_.qkv_size();
   args.cosines = weights_.cosines.as<float>(), args.sines = weights_.sines.as<float>();
-  args.out = attention_.data();
+  args.out = attention_;
   args.tiles = rows.tiles, args.tile_count = rows.tile_count;
   args.q_heads = shape_.q_heads, args.kv_heads = shape_.kv_heads, args.head_size = shape_.head_width;
   args.scale = shape_.attention_scale, args.soft_cap = spec_.soft_cap, args.window = window;
@@ -231,12 +230,11 @@ void Forward::attend(const Rows & rows, const void * q, int64_t q_stride, int32_
 
 void Forward::finish_attention(const Rows & rows, int32_t layer) {
   const LayerWeights & weights = weights_.layers[static_cast<size_t>(layer)];
-  const void * in = attention_.data();
+  const void * in = attention_;
   const float * row_scale = nullptr;
   if (narrow()) {
-    quantize_rows(
-        {attention_.data(), rows.count, shape_.q_size(), narrow_attention_.data(), row_scales_.as<float>(), wide()},
-        stream_.get());
+    quantize_rows({attention_, rows.count, shape_.q_size(), narrow_attention_.data(), row_scales_.as<float>(), wide()},
+                  stream_.get());
     in = narrow_attention_.data();
     row_scale = row_scales_.as<float>();
   }
@@ -251,8 +249,8 @@ void Forward::feed_forward(const Rows & rows, int32_t layer) {
   const int64_t wide_columns = 2 * int64_t(shape_.feed_forward);
   const Product gate_up =
       complete(weights.gate_up, {0, wide_columns},
-               {rows.h, use(layer, kGateUp), gate_up_.data(), rows.count, 0, 0, wide_columns, scale, nullptr, {}, {}});
-  products_.run_gated(gate_up, {gate_up_.data(), rows.count, shape_.feed_forward, shape_.activation, gated_.data(),
+               {rows.h, use(layer, kGateUp), gate_up_, rows.count, 0, 0, wide_columns, scale, nullptr, {}, {}});
+  products_.run_gated(gate_up, {gate_up_, rows.count, shape_.feed_forward, shape_.activation, gated_.data(),
                                 row_scales_.as<float>(), wide(), compute_});
   multiply(weights.down, {0, shape_.hidden},
            {gated_.data(), use(layer, kDown), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});

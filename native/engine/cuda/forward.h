@@ -55,7 +55,7 @@ class Forward {
   // What the products of a run of tokens read and write: the whole batch, or its last tokens.
   struct Rows {
     int64_t count;
-    void * x;
+    float * x;
     void * h;
     const AttentionTile * tiles;
     int32_t tile_count;
@@ -94,12 +94,13 @@ class Forward {
   OwnStream stream_;
   Products products_;
   size_t bytes_ = 0;
-  std::vector<Kept> kept_;                              // by place in the group
-  DeviceBuffer qkv_, attention_, gate_up_, gated_, y_;  // a batch
-  DeviceBuffer last_x_, last_h_, last_q_, hidden_;      // its last tokens
-  DeviceBuffer narrow_attention_, row_scales_, one_;    // e4m3 only
-  DeviceBuffer norm_scales_;                            // (2 layers), what multiplies e4m3 norms back
-  std::vector<float> norm_inverses_;                    // (2 layers), 1 / norm_scales_
+  std::vector<Kept> kept_;                            // by place in the group
+  DeviceBuffer wide_, gated_, y_;                     // a batch
+  char *qkv_, *attention_, *gate_up_;                 // in wide_: attention is over before gate and up begin
+  DeviceBuffer last_x_, last_h_, last_q_, hidden_;    // its last tokens
+  DeviceBuffer narrow_attention_, row_scales_, one_;  // e4m3 only
+  DeviceBuffer norm_scales_;                          // (2 layers), what multiplies e4m3 norms back
+  std::vector<float> norm_inverses_;                  // (2 layers), 1 / norm_scales_
   DeviceBuffer expanded_;
   std::array<Expanded, kRoles> expansions_{};
 };
