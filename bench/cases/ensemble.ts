@@ -1,6 +1,8 @@
 /** Case ensemble: the same rows through all models at once, on all devices. */
 
 import { Dispatcher, type Lane } from '../../lib/batches/dispatch';
+import { packBatch } from '../../lib/batches/pack';
+import { planBatches } from '../../lib/batches/plan';
 import { RowGroups } from '../../lib/batches/row-groups';
 import { Ticket } from '../../lib/batches/ticket';
 import type { NativeEngine } from '../../lib/native/contract';
@@ -37,6 +39,7 @@ export async function benchEnsemble(options: BenchOptions): Promise<CaseReport> 
     const work: Work[] = [];
     const dispatcher = new Dispatcher(lanesOf(seats, work));
     const rowsOf = (count: number): readonly (readonly Int32Array[])[] => rowsByModel(models, seats, count);
+    await warmUp(seats, rowsOf(options.rows));
     await runAll(dispatcher, rowsOf(Math.min(128, options.rows)));
     work.length = 0;
     const rows = rowsOf(options.rows);
@@ -69,6 +72,20 @@ async function openSeats(models: readonly PlacedModel[], options: BenchOptions):
     }
   }
   return seats;
+}
+
+/** Each engine alone with a call of full size, whose first one chooses algorithms. */
+async function warmUp(seats: readonly Seat[], rows: readonly (readonly Int32Array[])[]): Promise<void> {
+  for (const { model, engine, limits } of seats) {
+    const own = rows[model] ?? [];
+    const [first] = planBatches(
+      own.map(({ length }) => length),
+      limits,
+    );
+    if (first === undefined) continue;
+    const { tokens, offsets } = packBatch(first.rows.map((row) => own[row] ?? new Int32Array(1)));
+    await engine.score(tokens, offsets);
+  }
 }
 
 /** As the scorer's: a GPU is one lane, on the CPU each model has its own. */

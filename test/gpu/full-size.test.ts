@@ -31,7 +31,8 @@ async function answers(spec: ModelSpec, compute: Compute, weights: WeightStorage
     headPath: spec.head,
     device: 'cuda:0',
     threads: 4,
-    maxBatchTokens: 8448,
+    // libllama pads all rows to the longest.
+    maxBatchTokens: LENGTHS.length * 2048,
     maxSequenceTokens: 2048,
     maxBatchSequences: 8,
     attentionSoftCap: spec.attentionSoftCap,
