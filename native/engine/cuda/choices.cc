@@ -9,9 +9,8 @@
 namespace pairscore {
 namespace {
 
-constexpr int32_t kMostSharing =
-    2;  // batches: half of what expanding costs; more would take memory that streaming is there to save
-constexpr int32_t kMostRows = 512;  // of a batch: rows cost little memory
+constexpr int32_t kMostRows = 512;   // of a batch: rows cost little memory
+constexpr int32_t kMostSharing = 2;  // batches: more would take the memory that streaming is there to save
 
 // f16 keeps fewer bits below 2^-14 and none below 2^-24: little beside a matrix's largest value, if that is no smaller.
 constexpr float kLeastOfF16 = 0x1p-10f;

@@ -8,7 +8,7 @@ import { hasErrorCode } from '../../../lib/errors';
 import { engineLimits } from '../../../lib/model/limits';
 import { estimateLlamaMemory } from '../../../lib/model/memory';
 import { placeModels, type Placement, type Wish } from '../../../lib/model/place';
-import { readBaseFacts } from '../../../lib/model/base-facts';
+import { linearShapes, readBaseFacts } from '../../../lib/model/base-facts';
 import { factsOf } from '../../fixtures/full-size';
 
 const GIB = 2 ** 30;
@@ -128,6 +128,21 @@ describe("our CUDA engine's memory", () => {
     const read = [...source.matchAll(/case GGML_TYPE_(\w+):/g)].map(([, name = '']) => name.toLowerCase());
     const counted = [...READ_AS_STORED].map((type) => type.toLowerCase());
     assert.deepEqual(read.sort(), ['f32', ...counted].sort());
+  });
+
+  test('waves that share streamed weights keep their residual streams, and a whole layer is expanded for them', () => {
+    const scratch = (tokens: number, storage: CudaStorage): number => {
+      const limits = engineLimits({ name: 'm', maxLength: 2048 }, 'cuda', tokens);
+      return estimateCudaMemory(filesOf(GEMMA), limits, storage).scratch;
+    };
+    const wave = 192 * 64;
+    const stream = wave * GEMMA_9B.hidden * (4 + 2);
+    assert.equal(scratch(2 * wave, 'streamed') - scratch(wave, 'streamed'), stream);
+    assert.equal(scratch(4 * wave, 'streamed'), scratch(2 * wave, 'streamed'));
+    assert.equal(scratch(4 * wave, 'resident'), scratch(wave, 'resident'));
+    const matrices = linearShapes(GEMMA).map(({ inputs, outputs }) => inputs * outputs);
+    const others = matrices.reduce((sum, values) => sum + values, 0) - Math.max(...matrices);
+    assert.equal(scratch(4096, 'streamed') - scratch(4095, 'streamed'), 2 * others);
   });
 
   test('cosines and sines of every position are counted', () => {
