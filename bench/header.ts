@@ -2,7 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { cpus, totalmem } from 'node:os';
-import { basename, join } from 'node:path';
+import { join, relative } from 'node:path';
 import { buildInfo } from '../lib/native/engine';
 import type { DeviceInfo } from '../lib/native/contract';
 import type { PlacedModel } from '../lib/model/place-ensemble';
@@ -54,7 +54,7 @@ export function headerText(header: Header): string {
 
 /** Which file a model is, where it goes, and what memory it was expected to take there. */
 export function placeText({ spec, devices, gpuBatchTokens, gpuWeights, gpuMemory }: PlacedModel): string {
-  const digest = spec.sha256[basename(spec.base)]?.slice(0, 12) ?? 'unknown';
+  const digest = spec.sha256[relative(spec.folder, spec.base)]?.slice(0, 12) ?? 'unknown';
   const where = `${spec.name} (sha256 of its base ${digest}) on ${devices.join(', ')}`;
   if (gpuMemory === null || devices.every((device) => device === 'cpu')) return `${where}\n`;
   const gib = (gpuMemory.total / 2 ** 30).toFixed(1);

@@ -17,11 +17,11 @@ const profiles = {
   prebuild: {
     work: 'cmake-prebuild',
     output: 'prebuild/build/Release',
-    // For GPUs too where that is asked for: a release must not depend on what the machine happens to have.
+    // For GPUs too where that is asked for by name: a release must not depend on what the machine happens to have.
     switches: {
       PAIRSCORE_NATIVE: 'OFF',
       PAIRSCORE_STATIC_RUNTIME: 'ON',
-      PAIRSCORE_CUDA: process.env.PAIRSCORE_CUDA ?? 'off',
+      PAIRSCORE_CUDA: process.env.PAIRSCORE_CUDA === 'on' ? 'on' : 'off',
     },
   },
   sanitize: {

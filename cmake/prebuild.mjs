@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// npm run prebuild: prebuilds/<platform>-<arch>/*.node for CPUs of the AVX2 class, with the C++ runtime inside.
+// npm run prebuild: prebuilds/<platform>-<arch>/*.node for CPUs of the AVX2 class, with the C++ runtime inside, and with
+// PAIRSCORE_CUDA=on for GPUs too.
 // prebuildify names, strips and places the binary; where it would call node-gyp it calls this very file, which builds
 // with CMake: no node-gyp, no Python and no Node headers are needed.
 import { createRequire } from 'node:module';

@@ -17,7 +17,7 @@ const MOST_SHARING = 2;
 const ALLOCATION_STEP = 2 * MIB;
 /** Heads as our kernels have them; narrower ones are filled with zeros. */
 const HEAD_WIDTHS = [64, 128, 256] as const;
-/** A wave is shorter on all GPUs of up to this many multiprocessors: a call is cut into waves, and only one is kept. */
+/** A wave is shorter on all GPUs of up to this many multiprocessors: a call is cut into waves. */
 const MOST_MULTIPROCESSORS = 192;
 const WAVE_TOKENS_EACH = 64;
 /** cuBLASLt's workspace; the run of a batch. */

@@ -22,7 +22,8 @@ const CPU_BATCH_TOKENS = 4096;
 
 /**
  * The largest first; smaller ones where memory is short. Ours cuts a call into waves of its own, 8448 tokens on the 132
- * multiprocessors of an H100, and allocates for one wave: four waves a call keep it busy between calls.
+ * multiprocessors of an H100, and allocates for one, or for two that share streamed weights: four waves a call keep it busy
+ * between calls.
  */
 const GPU_BATCH_TOKENS = {
   cuda: [33792, 8448, 4224, 2560, 2048],

@@ -14,8 +14,8 @@ struct ScoreShape {
   float before_cap;  // scores to the exponent inside tanh
   float scale;       // shaped scores to units of log2
   int window;
-  float
-      most_of_series;  // scores up to this size are capped by a series: tanh takes two special functions, a weight one more
+  // Scores up to this size are capped by a series: tanh takes two special functions, a weight one more.
+  float most_of_series;
   float series[4];  // score * (series[0] + series[1] * score^2 + ...) is capped
 };
 
@@ -38,6 +38,7 @@ inline ScoreShape score_shape(const AttentionArgs & args) {
 template <int kKeyTiles>
 __device__ inline void cap_scores(float (&scores)[kKeyTiles][4], const ScoreShape & shape) {
   constexpr int kSlice = 4;  // column groups that are capped alike: few registers at a time
+  static_assert(kKeyTiles % kSlice == 0, "whole slices");
 #pragma unroll
   for (int first = 0; first < kKeyTiles; first += kSlice) {
     float most = 0;

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { randomRows } from '../../bench/lengths';
 import type { Compute, WeightStorage } from '../../lib/compute';
+import { hasErrorCode } from '../../lib/errors';
 import { readEnsemble } from '../../lib/model/ensemble';
 import type { ModelSpec } from '../../lib/model/spec';
 import { buildInfo, openEngine } from '../../lib/native/engine';
@@ -14,33 +15,39 @@ import { probabilitiesOf, type Rows } from '../golden/engine-answers';
 import { TOLERANCES } from '../golden/tolerances';
 
 const LENGTHS = [1, 2, 33, 300, 704, 1291, 2047, 2048];
+/** Rows of a call of ours, so that it has several waves: streamed weights are shared by two. */
+const REPEATED = 3;
 const MODES = [
   ['f16', 'resident'],
   ['f16', 'streamed'],
   ['bf16', 'resident'],
+  ['fp8', 'resident'],
 ] as const;
 
 const path = process.env['PAIRSCORE_FULL_SIZE'];
 const hasGpu = buildInfo().devices.some(({ device }) => device !== 'cpu');
 const skip = !hasGpu ? 'no GPU' : path === undefined ? 'PAIRSCORE_FULL_SIZE names no ensemble' : false;
 
+/** Of every row, as often as it was given. libllama pads all rows to the longest, ours cuts a call into waves. */
 async function answers(spec: ModelSpec, compute: Compute, weights: WeightStorage): Promise<Rows> {
+  const repeated = compute === 'ggml' ? 1 : REPEATED;
+  const lengths = Array.from({ length: repeated }, () => LENGTHS).flat();
   const engine = await openEngine({
     basePath: spec.base,
     adapterPath: spec.adapter ?? '',
     headPath: spec.head,
     device: 'cuda:0',
     threads: 4,
-    // libllama pads all rows to the longest.
-    maxBatchTokens: LENGTHS.length * 2048,
+    maxBatchTokens: compute === 'ggml' ? LENGTHS.length * 2048 : 33_792,
     maxSequenceTokens: 2048,
-    maxBatchSequences: 8,
+    maxBatchSequences: lengths.length,
     attentionSoftCap: spec.attentionSoftCap,
     compute,
     weights,
   });
   try {
-    return await probabilitiesOf(engine, randomRows(LENGTHS, engine.info().vocabularySize), LENGTHS.length);
+    const rows = randomRows(LENGTHS, engine.info().vocabularySize);
+    return await probabilitiesOf(engine, Array.from({ length: repeated }, () => rows).flat(), lengths.length);
   } finally {
     await engine.close();
   }
@@ -59,18 +66,24 @@ describe('full-size models', () => {
     async (context: TestContext) => {
       const { models } = await readEnsemble(path ?? '');
       for (const { spec } of models) {
-        const expected = await answers(spec, 'ggml', 'auto');
-        const tell = (how: string, { largest, mean }: ReturnType<typeof distances>): void =>
-          context.diagnostic(
-            `${spec.name}, ${how}: |Δp| at most ${largest.toExponential(1)}, mean ${mean.toExponential(1)}`,
-          );
+        const once = await answers(spec, 'ggml', 'auto');
+        const expected = Array.from({ length: REPEATED }, () => once).flat();
         for (const [compute, weights] of MODES) {
-          const found = distances(await answers(spec, compute, weights), expected);
-          tell(`${compute} ${weights}`, found);
-          assert.ok(found.largest <= TOLERANCES.quantised.largest, `${spec.name} in ${compute}: |Δp| ${found.largest}`);
-          assert.ok(found.mean <= TOLERANCES.quantised.mean, `${spec.name} in ${compute}: mean |Δp| ${found.mean}`);
+          const how = `${spec.name}, ${compute} ${weights}`;
+          const found = await answers(spec, compute, weights).catch((error: unknown) => {
+            if (hasErrorCode(error) && error.code === 'ERR_USAGE') return error.message;
+            throw error;
+          });
+          if (typeof found === 'string') {
+            context.diagnostic(`${how}: not here, ${found}`);
+            continue;
+          }
+          const { largest, mean } = distances(found, expected);
+          context.diagnostic(`${how}: |Δp| at most ${largest.toExponential(1)}, mean ${mean.toExponential(1)}`);
+          if (compute === 'fp8') continue; // said, not held
+          assert.ok(largest <= TOLERANCES.quantised.largest, `${how}: |Δp| ${largest}`);
+          assert.ok(mean <= TOLERANCES.quantised.mean, `${how}: mean |Δp| ${mean}`);
         }
-        tell('fp8', distances(await answers(spec, 'fp8', 'resident'), expected));
       }
     },
   );

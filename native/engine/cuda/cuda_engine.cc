@@ -181,12 +181,11 @@ std::vector<float> CudaEngine::score(View<int32_t> tokens, View<int32_t> offsets
 
 void CudaEngine::run(Element compute, View<int32_t> tokens, View<int32_t> offsets, std::vector<float> & logits) {
   std::vector<RowList> shared = share_rows(offsets, limits_);
-  const size_t groups = (shared.size() + group_ - 1) / group_, even = (shared.size() + groups - 1) / groups;
   for (size_t next = 0; next < shared.size();) {
     if (cancelled_) throw Error(Code::closed, "The engine was closed while it was scoring");
     std::vector<Slot *> group;
     std::vector<DeviceBatch> batches;
-    for (size_t i = 0; i < even && next < shared.size(); i++, next++) {
+    for (size_t i = 0; i < group_ && next < shared.size(); i++, next++) {
       Slot & slot = *slots_[next % slots_.size()];
       collect(slot, logits);
       slot.rows = std::move(shared[next]);

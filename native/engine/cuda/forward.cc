@@ -97,16 +97,19 @@ void Forward::set_norm_scales() {
 }
 
 void Forward::enqueue(View<DeviceBatch> batches) {
-  const DeviceBatch & first = batches[0];
-  compute_ = first.compute;
-  if (first.packing.tokens >= kTrialTokens * spec_.limits.tokens && tried_.insert(compute_).second) {
-    const View<DeviceBatch> alone{batches.data, 1};
-    run(alone);  // brings the candidates
-    products_.start_trials();
-    for (int pass = 0; pass < kTrialPasses; pass++) run(alone);
-    products_.finish_trials();
+  compute_ = batches[0].compute;
+  for (size_t i = 0; i < batches.size; i++) {
+    if (batches[i].packing.tokens >= kTrialTokens * spec_.limits.tokens && tried_.insert(compute_).second)
+      try_candidates({&batches[i], 1});
   }
   run(batches);
+}
+
+void Forward::try_candidates(View<DeviceBatch> batch) {
+  run(batch);  // brings them
+  products_.start_trials();
+  for (int pass = 0; pass < kTrialPasses; pass++) run(batch);
+  products_.finish_trials();
 }
 
 void Forward::run(View<DeviceBatch> batches) {
@@ -153,6 +156,7 @@ const void * Forward::use(int32_t layer, Role role) {
   Expanded & place = expansions_[role];
   void * target = expanded_.as<char>() + place.offset;
   if (spec_.group == 1 || place.held != &weight || place.element != compute_) {
+    place.held = nullptr;  // where expanding fails halfway
     weight.expand(target, wide(), stream_.get());
     place.held = &weight, place.element = compute_;
   }

@@ -67,6 +67,7 @@ class Forward {
 
   DeviceBuffer buffer(int64_t rows, int64_t row_bytes);
   void reserve_expanded();
+  void try_candidates(View<DeviceBatch> batch);
   void run(View<DeviceBatch> batches);
   void begin(const DeviceBatch & batch, const Kept & kept);
   const PackedWeight & weight_of(int32_t layer, Role role) const;

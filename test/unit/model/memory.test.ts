@@ -79,7 +79,7 @@ describe("our CUDA engine's memory", () => {
     }
   });
 
-  test('a call of many tokens needs no more than a wave of them, a small one less', () => {
+  test('a call of many tokens needs no more than a wave of them, or two where weights are streamed, a small one less', () => {
     assert.equal(cudaBytes(GEMMA, 33_792, 'resident'), cudaBytes(GEMMA, 2_000_000, 'resident'));
     for (const storage of ['resident', 'fp8', 'streamed'] as const) {
       for (let tokens = 2048; tokens < 33_792; tokens += 512) {
@@ -128,6 +128,13 @@ describe("our CUDA engine's memory", () => {
     const read = [...source.matchAll(/case GGML_TYPE_(\w+):/g)].map(([, name = '']) => name.toLowerCase());
     const counted = [...READ_AS_STORED].map((type) => type.toLowerCase());
     assert.deepEqual(read.sort(), ['f32', ...counted].sort());
+  });
+
+  test('as many waves are counted as the engine lets share', () => {
+    const read = (file: string): string => readFileSync(join(__dirname, '..', '..', '..', file), 'utf8');
+    const [, counted] = /MOST_SHARING = (\d+);/.exec(read('lib/model/cuda-memory.ts')) ?? [];
+    const [, shared] = /kMostSharing = (\d+);/.exec(read('native/engine/cuda/choices.cc')) ?? [];
+    assert.ok(counted !== undefined && counted === shared, `${counted} and ${shared}`);
   });
 
   test('waves that share streamed weights keep their residual streams, and a whole layer is expanded for them', () => {
