@@ -6,6 +6,7 @@
 #include "engine/cuda/packing.h"
 #include "kernels/attention.h"
 #include "kernels/rows.h"
+#include "kernels/score_shape.h"
 #include "kernels/weight.h"
 #include "quantized.h"
 
@@ -107,6 +108,22 @@ TEST("zeros around narrow heads change no result of attention") {
     attention_reference(args, {wide_q.data(), wide_k.data(), wide_v.data(), wide_out.data()});
     expect_close(wide_out, widened(out, tokens, plain), 1e-6, "heads of " + std::to_string(size));
   }
+}
+
+TEST("the series of the soft-cap is tanh as far as it is used, and half of the cap is where that ends") {
+  for (float cap : {5.f, 20.f, 50.f}) {
+    AttentionArgs args{};
+    args.scale = 0.0625f, args.soft_cap = cap;
+    const ScoreShape shape = score_shape(args);
+    expect(std::fabs(shape.most_of_series * args.scale - cap / 2) < 1e-5f * cap, "where the series ends");
+    for (int i = 1; i <= 1000; i++) {
+      const double x = static_cast<double>(shape.most_of_series) * i / 1000, q = x * x;
+      const double expected = static_cast<double>(cap) * std::tanh(x * args.scale / cap) * 1.4426950408889634;
+      const double series = x * (shape.series[0] + q * (shape.series[1] + q * (shape.series[2] + q * shape.series[3])));
+      expect(std::fabs(series / expected - 1) < 7e-7, "cap " + std::to_string(cap) + " at " + std::to_string(x));
+    }
+  }
+  expect(score_shape({}).limit == 0 && score_shape({}).most_of_series == 0, "a cap where there is none");
 }
 
 TEST("e4m3 rounds to nearest, ties to even, and saturates") {
