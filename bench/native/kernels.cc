@@ -1,5 +1,5 @@
 // Each kernel of the CUDA engine at the shapes of Gemma-2 9B and Llama-3 8B: time, and bytes moved a second.
-// usage: kernels [TOKENS]
+// usage: kernels [TOKENS] [PART]    PART: of the names of kernels, to time these alone
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -14,6 +14,7 @@
 #include "kernels/rope.h"
 #include "kernels/rows.h"
 #include "kernels/weight.h"
+#include "lengths.h"
 
 using namespace pairscore;
 
@@ -28,7 +29,8 @@ struct Sizes {
 
 class Bench {
  public:
-  Bench(const Sizes & sizes, int tokens) : s_(sizes), tokens_(tokens), products_(stream_.get(), Gating::fused) {}
+  Bench(const Sizes & sizes, int tokens, const char * part)
+      : s_(sizes), tokens_(tokens), part_(part), products_(stream_.get(), Gating::fused) {}
   void run();
 
  private:
@@ -41,6 +43,7 @@ class Bench {
 
   const Sizes s_;
   const int tokens_;
+  const std::string part_;
   OwnStream stream_;
   Products products_;
 };
@@ -60,6 +63,7 @@ DeviceBuffer Bench::random_values(size_t bytes, unsigned seed) {
 }
 
 void Bench::time(const char * what, double bytes, const std::function<void()> & launch) {
+  if (std::string(what).find(part_) == std::string::npos) return;
   OwnEvent start, stop;
   launch();
   launch();
@@ -183,12 +187,15 @@ void Bench::attend(const char * what, const std::vector<int> & lengths, float so
   const DeviceBuffer table = random_values(static_cast<size_t>(2048 * s_.head_size) * 4, 10);
   DeviceBuffer device_run(run.size() * 4);
   check_cuda(cudaMemcpy(device_run.data(), run.data(), device_run.bytes(), cudaMemcpyHostToDevice), "copying");
+  const DeviceBuffer queue(8);
+  check_cuda(cudaMemset(queue.data(), 0, queue.bytes()), "clearing");
   const char * base = qkv.as<char>();
   const AttentionArgs args{base,
                            stride,
                            base + q * 2,
                            base + (q + kv) * 2,
                            stride,
+                           total,
                            table.as<float>(),
                            table.as<float>(),
                            out.data(),
@@ -201,7 +208,8 @@ void Bench::attend(const char * what, const std::vector<int> & lengths, float so
                            soft_cap,
                            0,
                            Element::bf16,
-                           path};
+                           path,
+                           queue.as<int32_t>()};
   time(what, 0, [&] { attention(args, stream_.get()); });
   double flops = 0;
   for (int32_t row = 0; row < rows; row++) {
@@ -228,6 +236,7 @@ void Bench::run() {
   elementwise();
   attend("attention, rows of 704", std::vector<int>(64, 704), s_.soft_cap);
   attend("attention, rows of 2048", std::vector<int>(16, 2048), s_.soft_cap);
+  attend("attention, rows of LMSYS", lmsys_lengths(45), s_.soft_cap);
   if (s_.soft_cap > 0) attend("attention, rows of 704, no cap", std::vector<int>(64, 704), 0);
 }
 
@@ -235,7 +244,8 @@ void Bench::run() {
 
 int main(int argc, char ** argv) {
   const int tokens = argc > 1 ? std::atoi(argv[1]) : 8192;
-  Bench({"gemma-2 9b", 42, 3584, 16, 8, 256, 14336, 50.f, Quant::q4_k}, tokens).run();
-  Bench({"llama-3 8b", 32, 4096, 32, 8, 128, 14336, 0.f, Quant::q8_0}, tokens).run();
+  const char * part = argc > 2 ? argv[2] : "";
+  Bench({"gemma-2 9b", 42, 3584, 16, 8, 256, 14336, 50.f, Quant::q4_k}, tokens, part).run();
+  Bench({"llama-3 8b", 32, 4096, 32, 8, 128, 14336, 0.f, Quant::q8_0}, tokens, part).run();
   return 0;
 }

@@ -12,13 +12,11 @@
 
 #include "engine/cuda/cuda_engine.h"
 #include "error.h"
+#include "lengths.h"
 
 using namespace pairscore;
 
 namespace {
-
-// Equal-count bins of tokens a row (prompt and both replies), truncated at 2048.
-const int kEdges[] = {34, 133, 196, 263, 333, 406, 481, 551, 623, 703, 782, 878, 999, 1194, 1639, 2048};
 
 struct Rows {
   std::vector<int32_t> tokens;
@@ -27,11 +25,7 @@ struct Rows {
 
 Rows random_rows(int count, int length, int vocabulary) {
   std::mt19937 random(3);
-  std::vector<int> lengths;
-  for (int i = 0; i < count; i++) {
-    const int bin = i % 15;
-    lengths.push_back(length ? length : std::uniform_int_distribution<int>(kEdges[bin], kEdges[bin + 1])(random));
-  }
+  std::vector<int> lengths = length ? std::vector<int>(static_cast<size_t>(count), length) : lmsys_lengths(count);
   std::sort(lengths.rbegin(), lengths.rend());
   Rows rows;
   for (int tokens : lengths) {

@@ -11,6 +11,7 @@
 
 #include "engine/cuda/cuda_engine.h"
 #include "error.h"
+#include "lengths.h"
 
 using namespace pairscore;
 
@@ -56,7 +57,6 @@ void CUPTIAPI take_buffer(CUcontext, uint32_t, uint8_t * buffer, size_t, size_t 
 }
 
 int run(char ** argv) {
-  const int kEdges[] = {34, 133, 196, 263, 333, 406, 481, 551, 623, 703, 782, 878, 999, 1194, 1639, 2048};
   EngineSpec spec{};
   spec.base_path = argv[1], spec.adapter_path = std::string(argv[2]) == "-" ? "" : argv[2], spec.head_path = argv[3];
   spec.device = "cuda:0", spec.threads = 4, spec.max_batch_tokens = std::stoi(argv[6]), spec.max_sequence_tokens = 2048,
@@ -72,8 +72,7 @@ int run(char ** argv) {
   const std::unique_ptr<Engine> engine = open_cuda_engine(spec, options);
   std::mt19937 random(3);
   std::vector<int32_t> tokens, offsets = {0};
-  for (int i = 0; i < std::stoi(argv[7]); i++) {
-    const int length = std::uniform_int_distribution<int>(kEdges[i % 15], kEdges[i % 15 + 1])(random);
+  for (int length : lmsys_lengths(std::stoi(argv[7]))) {
     for (int k = 0; k < length; k++)
       tokens.push_back(std::uniform_int_distribution<int>(5, engine->info().vocabulary_size - 1)(random));
     offsets.push_back(static_cast<int32_t>(tokens.size()));

@@ -112,7 +112,9 @@ struct Attend {
     for (int r = 0; r < kRowTiles; r++) {
       if (shape.limit > 0) cap_scores(scores[r], shape);
       if (edge) hide_scores(scores[r], shape.window, key, tile.q_position + query(r, 0));
-      soften(scores[r], out[r], most[r], total[r], shape.scale);
+      float shrink[2];
+      soften(scores[r], most[r], total[r], shrink, shape.scale);
+      rescale(out[r], shrink);
     }
   }
 

@@ -26,6 +26,7 @@ struct AttentionArgs {
   const void * k;  // (rows, kv_heads, head_size), kv_stride elements between rows
   const void * v;  // likewise
   int64_t kv_stride;
+  int64_t kv_rows;
   const float * cosines;  // (positions, head_size / 2)
   const float * sines;
   void * out;  // (q rows, q_heads, head_size), dense
@@ -39,6 +40,7 @@ struct AttentionArgs {
   int window;          // keys that a query sees, itself included; 0: all
   Element element;     // f16, bf16
   AttentionPath path;  // turing: f16 only; hopper: compute capability 9.0 only
+  int32_t * queue;     // hopper: two zeros, which are zeros again in the end; of one launch at a time
 };
 
 int attention_tile_rows(int head_size, AttentionPath path);

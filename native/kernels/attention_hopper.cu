@@ -1,306 +1,450 @@
-// Flash attention on wgmma. A block is two warpgroups with 64 query rows of one or two heads each, all of one key head, so
-// that keys and values leave L2 once for 128 or 256 query rows. Softmax runs beside products: of the next step, of the
-// other head, of the other warpgroup.
+// Flash attention on wgmma. A block stays on its multiprocessor and takes tiles of 64 query rows of two heads of one key head.
+// Two warpgroups multiply, a head each, so that keys and values leave L2 once for 128 query rows; one warp brings these through
+// two rings of slots, ahead into the next tile. A warpgroup softens the scores of a step while the values of the step before
+// are multiplied, and while the other warpgroup multiplies.
 #include "kernels/attention_hopper.h"
+
+#include <algorithm>
+
 #include "kernels/attention_softmax.cuh"
+#include "kernels/tensor_map.h"
+#include "kernels/tma.cuh"
 #include "kernels/wgmma.cuh"
 
 namespace pairscore {
 namespace {
 
-constexpr int kThreads = 256;
-constexpr int kGroups = 2;  // warpgroups
-constexpr int kRows = 64;   // of queries and of keys in a tile
-constexpr int kPanelBytes = kRows * 128;
-constexpr int kKeySlots = 2, kValueSlots = 3;
-constexpr int kAlignment = 1024;  // of swizzled tiles
+constexpr int kGroups = kHopperHeads;  // warpgroups that multiply
+constexpr int kMultipliers = kGroups * 128, kThreads = kMultipliers + 128;
+constexpr int kRows = 64;  // of queries in a tile
+constexpr int kKeySlots = 2, kValueSlots = 3, kItemSlots = 2;
+constexpr int kAlignment = 1024;                            // of swizzled boxes
+constexpr int kRowBytes = 128, kEightRows = 8 * kRowBytes;  // of a box
 
+constexpr int kWarpRows = 16;  // of a warp's queries
+
+// Keys of a step.
 template <int kSize>
-constexpr int kHeads = kSize == 256 ? 1 : 2;  // of a warpgroup
+constexpr int kKeys = kSize == 256 ? 64 : 128;
+
+// Shared memory, from its first aligned byte on.
 template <int kSize>
-constexpr int kTileBytes = kRows * kSize * 2;
-template <int kSize>
-constexpr int kSharedBytes = (kGroups * kHeads<kSize> + kKeySlots + kValueSlots) * kTileBytes<kSize>;
+struct Layout {
+  static constexpr int q = 0, q_bytes = kRows * kSize * 2;
+  static constexpr int k = kGroups * q_bytes, step_bytes = kKeys<kSize> * kSize * 2;
+  static constexpr int v = k + kKeySlots * step_bytes;
+  static constexpr int barriers = v + kValueSlots * step_bytes;
+  static constexpr int key_full = barriers, key_empty = key_full + kKeySlots * 8;
+  static constexpr int value_full = key_empty + kKeySlots * 8, value_empty = value_full + kValueSlots * 8;
+  static constexpr int item_full = value_empty + kValueSlots * 8, item_empty = item_full + kItemSlots * 8;
+  static constexpr int last_values = item_empty + kItemSlots * 8, indices = last_values + 8;
+  static constexpr int end = indices + kItemSlots * 4;
+};
+
+struct Maps {
+  CUtensorMap k, v, out;
+};
 
 #if PAIRSCORE_WGMMA
-constexpr int kGroupBytes = 8 * 128;  // 8 rows of a panel
+// Where a ring of slots turns.
+template <int kSlots>
+struct Ring {
+  int slot = 0, parity = 0;
 
-// Byte offset of a 16-byte chunk of a tile row: panels of 64 columns, rows of 128 bytes, chunks swapped by row.
-__device__ inline int chunk_at(int row, int chunk) {
-  return chunk / 8 * kPanelBytes + row * 128 + ((chunk ^ row) % 8 << 4);
-}
+  __device__ void advance() {
+    slot = slot + 1 == kSlots ? 0 : slot + 1;
+    parity ^= slot == 0;
+  }
+};
+
+// A tile of query rows, the heads of one block, and the keys that they meet.
+struct Item {
+  AttentionTile tile;
+  int first_head;
+  int first, end;  // positions of keys
+
+  __device__ Item(const AttentionArgs & args, int index, int keys) {
+    const int units = args.q_heads / kGroups;
+    tile = args.tiles[index / units];
+    first_head = index % units * kGroups;
+    first = args.window > 0 ? max(0, tile.q_position - args.window + 1) / keys * keys : 0;
+    end = tile.q_position + tile.q_count;
+  }
+};
 
 template <typename T, int kSize>
 struct AttendHopper {
-  static constexpr int kOwn = kHeads<kSize>, kBlockHeads = kGroups * kOwn;
-  static constexpr int kChunks = kSize / 8, kKeyTiles = kRows / 8, kOutTiles = kSize / 8, kTile = kTileBytes<kSize>;
+  using At = Layout<kSize>;
+  static constexpr int kStep = kKeys<kSize>, kChunks = kSize / 8, kPanels = kSize / kBoxColumns;
+  static constexpr int kKeyTiles = kStep / 8, kOutTiles = kSize / 8, kPanelBytes = kStep * kRowBytes;
 
   const AttentionArgs & args;
   const ScoreShape & shape;
-  const AttentionTile tile;
-  const int first_head, group, lane, row;  // row: this thread's first query row in the tile
-  char *const q, *const k, *const v;       // shared tiles: of every head, of kKeySlots, of kValueSlots
-  float scores[kOwn][kKeyTiles][4];
-  uint32_t weights[kOwn][kRows / 16][4];
-  float out[kOwn][kOutTiles][4] = {};
-  float most[kOwn][2], total[kOwn][2] = {};
+  const Maps & maps;
+  char * const shared;
+  const uint32_t base;  // of shared
+  const int items;
+  const int group, lane, row;  // row: this thread's first query row in the tile
+  Ring<kKeySlots> keys;
+  Ring<kValueSlots> values;
+  Ring<kItemSlots> turns;
 
-  __device__ AttendHopper(const AttentionArgs & a, const ScoreShape & s, char * shared)
+  __device__ AttendHopper(const AttentionArgs & a, const ScoreShape & s, const Maps & m, char * at)
       : args(a),
         shape(s),
-        tile(a.tiles[blockIdx.x / (a.q_heads / kBlockHeads)]),
-        first_head(blockIdx.x % (a.q_heads / kBlockHeads) * kBlockHeads),
+        maps(m),
+        shared(at),
+        base(shared_address(at)),
+        items(a.tile_count * (a.q_heads / kGroups)),
         group(__shfl_sync(0xffffffffu, threadIdx.x / 128, 0)),
         lane(threadIdx.x % 32),
-        row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4),
-        q(shared),
-        k(q + kBlockHeads * kTile),
-        v(k + kKeySlots * kTile) {
-#pragma unroll
-    for (int h = 0; h < kOwn; h++) most[h][0] = most[h][1] = -INFINITY;
+        row(threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4) {}
+
+  // ---- the warp that brings keys and values
+
+  __device__ void bring_boxes(const CUtensorMap & map, int at, const Item & item, int first, uint32_t barrier) {
+    const int column = item.first_head / (args.q_heads / args.kv_heads) * kSize;
+    barrier_expect(barrier, At::step_bytes);
+    for (int p = 0; p < kPanels; p++)
+      load_box(base + at + p * kPanelBytes, &map, column + p * kBoxColumns, item.tile.kv_row + first, barrier);
   }
 
-  // Turned on the way in; the heads share one read of the cosines and sines. All reads go out before the first is used.
-  __device__ void load_q() {
-    constexpr int half = kSize / 2, kItems = kRows * (kChunks / 2) / kThreads;
-    Eight<T> low[kItems][kBlockHeads], high[kItems][kBlockHeads];
-    float c[kItems][8], s[kItems][8];
+  // Rows of others follow in the box: zeros in their place, since a weight of zero times one that is not finite is NaN.
+  // Keys need none: the scores of such rows are hidden.
+  __device__ void bring_last_values(const Item & item, int first, int & parity) {
+    const int at = At::v + values.slot * At::step_bytes, count = item.end - first;
+    if (lane == 0) bring_boxes(maps.v, at, item, first, base + At::last_values);
+    barrier_wait(base + At::last_values, parity);
+    parity ^= 1;
+    for (int i = lane; i < (kStep - count) * kChunks; i += 32) {
+      const int chunk = i % kChunks;
+      *reinterpret_cast<uint4 *>(shared + at + chunk / 8 * kPanelBytes + (count + i / kChunks) * kRowBytes +
+                                 chunk % 8 * 16) = make_uint4(0, 0, 0, 0);
+    }
+    wgmma_publish();
+    __syncwarp();
+    barrier_arrive(base + At::value_full + values.slot * 8, lane == 0);
+  }
+
+  // The next item that no block has, for all warps of this one: -1 when there are no more.
+  __device__ int take_item() {
+    int index = 0;
+    if (lane == 0) index = int(gridDim.x) + atomicAdd(args.queue, 1);
+    index = __shfl_sync(0xffffffffu, index, 0);
+    return index < items ? index : -1;
+  }
+
+  __device__ void tell_item(int index) {
+    barrier_wait(base + At::item_empty + turns.slot * 8, turns.parity ^ 1);
+    if (lane == 0) *reinterpret_cast<volatile int *>(shared + At::indices + turns.slot * 4) = index;
+    barrier_arrive(base + At::item_full + turns.slot * 8, lane == 0);
+    turns.advance();
+  }
+
+  // The last block to find no more leaves the queue as it was.
+  __device__ void leave_queue() {
+    if (lane > 0) return;
+    __threadfence();
+    if (atomicAdd(args.queue + 1, 1) == int(gridDim.x) - 1) args.queue[0] = args.queue[1] = 0;
+  }
+
+  __device__ void bring() {
+    int last_parity = 0;
+    for (int index = blockIdx.x, following; index >= 0; index = following) {
+      following = take_item();
+      tell_item(following);
+      const Item item(args, index, kStep);
+      for (int first = item.first; first < item.end; first += kStep) {
+        barrier_wait(base + At::key_empty + keys.slot * 8, keys.parity ^ 1);
+        if (lane == 0)
+          bring_boxes(maps.k, At::k + keys.slot * At::step_bytes, item, first, base + At::key_full + keys.slot * 8);
+        keys.advance();
+        barrier_wait(base + At::value_empty + values.slot * 8, values.parity ^ 1);
+        if (first + kStep > item.end) {
+          bring_last_values(item, first, last_parity);
+        } else if (lane == 0) {
+          bring_boxes(maps.v, At::v + values.slot * At::step_bytes, item, first,
+                      base + At::value_full + values.slot * 8);
+        }
+        values.advance();
+      }
+    }
+    leave_queue();
+  }
+
+  // ---- a warpgroup that multiplies
+
+  float scores[kKeyTiles][4];
+  uint32_t weights[kStep / 16][4];
+  float out[kOutTiles][4];
+  float most[2], total[2], shrink[2];
+
+  __device__ int q_at() const { return At::q + group * At::q_bytes; }
+
+  // Byte offset of a 16-byte chunk of a row of q: panels of 64 columns, chunks swapped by row.
+  static __device__ int chunk_at(int at, int chunk) {
+    return chunk / 8 * (kRows * kRowBytes) + at * kRowBytes + ((chunk ^ at) % 8 << 4);
+  }
+
+  __device__ void meet_group() { asm volatile("bar.sync %0, 128;" ::"r"(1 + group) : "memory"); }
+
+  // A lane brings kFetches chunks of the lower half of a head and their partners of the upper half, each of another row.
+  static constexpr int kHalfChunks = kChunks / 2, kFetchRows = 32 / kHalfChunks, kFetches = kWarpRows / kFetchRows;
+  static constexpr int kEarly = kFetches < 4 ? kFetches : 4;  // what registers hold beside the sums
+  Eight<T> low[kFetches], high[kFetches];
+
+  __device__ int fetch_row(int i) const { return first_row() + lane / kHalfChunks + i * kFetchRows; }
+  __device__ int first_row() const { return threadIdx.x % 128 / 32 * kWarpRows; }
+
+  // Rows past the tile's last are its first: nobody reads what becomes of them.
+  template <int kFrom, int kTo>
+  __device__ void fetch_q(const Item & item) {
 #pragma unroll
-    for (int i = 0; i < kItems; i++) {
-      const int item = threadIdx.x + i * kThreads, at = item / (kChunks / 2), chunk = item % (kChunks / 2),
-                present = at < tile.q_count ? at : 0;
-      const T * source =
-          static_cast<const T *>(args.q) + (tile.q_row + present) * args.q_stride + first_head * kSize + chunk * 8;
-      const int64_t table = int64_t(tile.q_position + present) * half + chunk * 8;
+    for (int i = kFrom; i < kTo; i++) {
+      const int at = fetch_row(i), present = at < item.tile.q_count ? at : 0;
+      const T * source = static_cast<const T *>(args.q) + (item.tile.q_row + present) * args.q_stride +
+                         (item.first_head + group) * kSize + lane % kHalfChunks * 8;
+      low[i] = *reinterpret_cast<const Eight<T> *>(source);
+      high[i] = *reinterpret_cast<const Eight<T> *>(source + kSize / 2);
+    }
+  }
+
+  // Turns what was fetched on its way into shared memory.
+  __device__ void place_q(const Item & item) {
+    float c[kFetches][8], s[kFetches][8];
+#pragma unroll
+    for (int i = 0; i < kFetches; i++) {
+      const int at = fetch_row(i), present = at < item.tile.q_count ? at : 0;
+      const int64_t table = int64_t(item.tile.q_position + present) * (kSize / 2) + lane % kHalfChunks * 8;
       load8(args.cosines + table, c[i]);
       load8(args.sines + table, s[i]);
-#pragma unroll
-      for (int h = 0; h < kBlockHeads; h++) {
-        low[i][h] = *reinterpret_cast<const Eight<T> *>(source + h * kSize);
-        high[i][h] = *reinterpret_cast<const Eight<T> *>(source + h * kSize + half);
-      }
     }
+    if (lane == 0) store_wait();  // what the tile before left there is on its way out
+    __syncwarp();
 #pragma unroll
-    for (int i = 0; i < kItems; i++) {
-      const int item = threadIdx.x + i * kThreads, at = item / (kChunks / 2), chunk = item % (kChunks / 2);
-#pragma unroll
-      for (int h = 0; h < kBlockHeads; h++) {
-#pragma unroll
-        for (int j = 0; j < 8; j++) {
-          const float a = widen(low[i][h].value[j]), b = widen(high[i][h].value[j]);
-          low[i][h].value[j] = narrow<T>(at < tile.q_count ? in_range<T>(a * c[i][j] - b * s[i][j]) : 0.f);
-          high[i][h].value[j] = narrow<T>(at < tile.q_count ? in_range<T>(b * c[i][j] + a * s[i][j]) : 0.f);
-        }
-        *reinterpret_cast<Eight<T> *>(q + h * kTile + chunk_at(at, chunk)) = low[i][h];
-        *reinterpret_cast<Eight<T> *>(q + h * kTile + chunk_at(at, chunk + kChunks / 2)) = high[i][h];
-      }
-    }
+    for (int i = 0; i < kFetches; i++) turn_chunks(i, c[i], s[i]);
+    wgmma_publish();
+    meet_group();
   }
 
-  // Keys at `end` and beyond are zeros, so that a masked score never meets a value that is not finite.
-  __device__ void load_keys(char * target, const void * source, int first, int end) {
-    constexpr int kStep =
-        kThreads / kChunks;  // rows between a thread's chunks: a multiple of 8, so that its swizzle stays
-    const int at = threadIdx.x / kChunks, chunk = threadIdx.x % kChunks;
-    const T * from = static_cast<const T *>(source) + (int64_t(tile.kv_row) + first + at) * args.kv_stride +
-                     first_head / (args.q_heads / args.kv_heads) * kSize + chunk * 8;
-    const int64_t step = kStep * args.kv_stride;
-    char * to = target + chunk_at(at, chunk);
-    if (first + kRows <= end) {
+  __device__ void turn_chunks(int i, const float (&c)[8], const float (&s)[8]) {
+    float a[8], b[8], largest = 0;
 #pragma unroll
-      for (int i = 0; i < kRows / kStep; i++)
-        copy16<AttentionPath::ampere>(to + i * kStep * 128, from + i * step, true);
-    } else {
-#pragma unroll
-      for (int i = 0; i < kRows / kStep; i++) {
-        const bool present = first + at + i * kStep < end;
-        copy16<AttentionPath::ampere>(to + i * kStep * 128, present ? from + i * step : static_cast<const T *>(source),
-                                      present);
-      }
+    for (int j = 0; j < 8; j++) {
+      const float x = widen(low[i].value[j]), y = widen(high[i].value[j]);
+      a[j] = x * c[j] - y * s[j], b[j] = y * c[j] + x * s[j];
+      largest = fmaxf(largest, fmaxf(fabsf(a[j]), fabsf(b[j])));
     }
+    if (largest >= kOverflow<T>) {
+#pragma unroll
+      for (int j = 0; j < 8; j++) a[j] = in_range<T>(a[j]), b[j] = in_range<T>(b[j]);
+    }
+    const int at = fetch_row(i), chunk = lane % kHalfChunks;
+    *reinterpret_cast<uint4 *>(shared + q_at() + chunk_at(at, chunk)) = pack8<T>(a);
+    *reinterpret_cast<uint4 *>(shared + q_at() + chunk_at(at, chunk + kHalfChunks)) = pack8<T>(b);
   }
 
-  __device__ void multiply_keys(float (&into)[kOwn][kKeyTiles][4], int slot) {
-    const uint32_t k_at = shared_address(k + slot * kTile);
-#pragma unroll
-    for (int h = 0; h < kOwn; h++) wgmma_pin(into[h]);
+  // Products are issued in turns, so that one warpgroup softens while the other's run.
+  __device__ void await_turn() { asm volatile("bar.sync %0, 256;" ::"r"(3 + group) : "memory"); }
+  __device__ void pass_turn() { asm volatile("bar.arrive %0, 256;" ::"r"(4 - group) : "memory"); }
+
+  __device__ void start_scores() {
+    barrier_wait(base + At::key_full + keys.slot * 8, keys.parity);
+    const uint32_t q = base + q_at(), k = base + At::k + keys.slot * At::step_bytes;
+    wgmma_pin(scores);
     wgmma_begin();
 #pragma unroll
-    for (int h = 0; h < kOwn; h++) {
-      const uint32_t q_at = shared_address(q + (group * kOwn + h) * kTile);
-#pragma unroll
-      for (int d = 0; d < kSize / 16; d++) {
-        const int offset = d / 4 * kPanelBytes + d % 4 * 32;
-        wgmma_rows(into[h], wgmma_operand(q_at + offset, 16, kGroupBytes),
-                   wgmma_operand(k_at + offset, 16, kGroupBytes), d > 0, static_cast<const T *>(nullptr));
-      }
-      wgmma_commit();
-    }
-  }
-
-  __device__ void weigh(int h, int first, bool edge) {
-    if (shape.limit > 0) cap_scores(scores[h], shape);
-    if (edge) hide_scores(scores[h], shape.window, first + lane % 4 * 2, tile.q_position + row);
-    soften(scores[h], out[h], most[h], total[h], shape.scale);
-#pragma unroll
-    for (int s = 0; s < kRows / 16; s++) pack_weights<T>(scores[h], s, weights[h][s]);
-  }
-
-  __device__ void start_values(int slot) {
-    const uint32_t v_at = shared_address(v + slot * kTile);
-#pragma unroll
-    for (int h = 0; h < kOwn; h++) wgmma_pin(out[h]);
-    wgmma_begin();
-#pragma unroll
-    for (int h = 0; h < kOwn; h++) {
-#pragma unroll
-      for (int s = 0; s < kRows / 16; s++) {
-        wgmma_columns(out[h], weights[h][s], wgmma_operand(v_at + s * 2 * kGroupBytes, kPanelBytes, kGroupBytes),
-                      static_cast<const T *>(nullptr));
-      }
+    for (int d = 0; d < kSize / 16; d++) {
+      wgmma_rows(scores, wgmma_operand(q + d / 4 * (kRows * kRowBytes) + d % 4 * 32, 16, kEightRows),
+                 wgmma_operand(k + d / 4 * kPanelBytes + d % 4 * 32, 16, kEightRows), d > 0,
+                 static_cast<const T *>(nullptr));
     }
     wgmma_commit();
   }
 
+  __device__ void start_values() {
+    barrier_wait(base + At::value_full + values.slot * 8, values.parity);
+    const uint32_t v = base + At::v + values.slot * At::step_bytes;
+    wgmma_pin(out);
+    wgmma_begin();
+#pragma unroll
+    for (int s = 0; s < kStep / 16; s++) {
+      wgmma_columns(out, weights[s], wgmma_operand(v + s * 2 * kEightRows, kPanelBytes, kEightRows),
+                    static_cast<const T *>(nullptr));
+    }
+    wgmma_commit();
+  }
+
+  template <int kPending>
+  __device__ void finish_scores() {
+    wgmma_wait<kPending>();
+    wgmma_pin(scores);
+    barrier_arrive(base + At::key_empty + keys.slot * 8, lane == 0);
+    keys.advance();
+  }
+
   __device__ void finish_values() {
     wgmma_wait<0>();
-#pragma unroll
-    for (int h = 0; h < kOwn; h++) wgmma_pin(out[h]);
+    wgmma_pin(out);
+    barrier_arrive(base + At::value_empty + values.slot * 8, lane == 0);
+    values.advance();
   }
 
-  // Through the head's own q tile to whole 16-byte writes; a warp meets its own rows only.
-  __device__ void store() {
+  __device__ void soften_scores(const Item & item, int first) {
+    const AttentionTile & tile = item.tile;
+    if (shape.limit > 0) cap_scores(scores, shape);
+    const bool edge = first + kStep - 1 > tile.q_position ||
+                      (args.window > 0 && first <= tile.q_position + tile.q_count - 1 - args.window);
+    if (edge) hide_scores(scores, shape.window, first + lane % 4 * 2, tile.q_position + row);
+    soften(scores, most, total, shrink, shape.scale);
+  }
+
+  __device__ void pack() {
 #pragma unroll
-    for (int h = 0; h < kOwn; h++) {
-      char * staged = q + (group * kOwn + h) * kTile;
+    for (int s = 0; s < kStep / 16; s++) pack_weights<T>(scores, s, weights[s]);
+  }
+
+  // All but the last product with values.
+  __device__ void attend(const Item & item) {
+    most[0] = most[1] = -INFINITY, total[0] = total[1] = 0;
 #pragma unroll
-      for (int half = 0; half < 2; half++) {
-        const float inverse = 1.f / quad_sum(total[h][half]);
-#pragma unroll
-        for (int n = 0; n < kOutTiles; n++) {
-          *(reinterpret_cast<uint32_t *>(staged + chunk_at(row + half * 8, n)) + lane % 4) =
-              pack2<T>(out[h][n][2 * half] * inverse, out[h][n][2 * half + 1] * inverse);
-        }
-      }
-      __syncwarp();
-      const int head = first_head + group * kOwn + h, first_row = threadIdx.x % 128 / 32 * 16;
-      for (int i = lane; i < 16 * kChunks; i += 32) {
-        const int at = first_row + i / kChunks, chunk = i % kChunks;
-        if (at >= tile.q_count) continue;
-        T * target = static_cast<T *>(args.out) + (int64_t(tile.q_row + at) * args.q_heads + head) * kSize + chunk * 8;
-        *reinterpret_cast<uint4 *>(target) = *reinterpret_cast<const uint4 *>(staged + chunk_at(at, chunk));
-      }
+    for (int n = 0; n < kOutTiles; n++) out[n][0] = out[n][1] = out[n][2] = out[n][3] = 0;
+    int first = item.first;
+    await_turn();
+    start_scores();
+    pass_turn();
+    finish_scores<0>();
+    soften_scores(item, first);
+    pack();
+    for (first += kStep; first < item.end; first += kStep) {
+      await_turn();
+      start_scores();
+      start_values();
+      pass_turn();
+      finish_scores<1>();
+      soften_scores(item, first);
+      finish_values();
+      rescale(out, shrink);
+      pack();
     }
   }
 
-  // What the copies of this thread brought is there for all, and all are done with the step before.
-  __device__ void meet() {
-    asm volatile("cp.async.wait_all;" ::: "memory");
+  // Through the head's own q tile; a warp meets its own rows only.
+  __device__ void store(const Item & item) {
+    const float inverse[2] = {1.f / quad_sum(total[0]), 1.f / quad_sum(total[1])};
+    const int from = first_row(), head = item.first_head + group, count = item.tile.q_count - from;
+#pragma unroll
+    for (int n = 0; n < kOutTiles; n += 2) {
+      uint32_t values[4];
+#pragma unroll
+      for (int i = 0; i < 4; i++) {
+        const float(&pair)[4] = out[n + i / 2];
+        values[i] = pack2<T>(pair[i % 2 * 2] * inverse[i % 2], pair[i % 2 * 2 + 1] * inverse[i % 2]);
+      }
+      store_matrices(base + q_at() + chunk_at(from + lane % 16, n + lane / 16), values);
+    }
     wgmma_publish();
-    __syncthreads();
-  }
-
-  __device__ bool on_edge(int first) const {
-    return first + kRows - 1 > tile.q_position ||
-           (args.window > 0 && first <= tile.q_position + tile.q_count - 1 - args.window);
-  }
-
-  // One head a warpgroup: the scores of the next step are multiplied while those of this one soften.
-  __device__ void walk_ahead(int first, int end) {
-    float next[kOwn][kKeyTiles][4];
-    meet();
-    if (first + kRows < end) load_keys(k + kTile, args.k, first + kRows, end);
-    multiply_keys(scores, 0);
-    finish_values();
-    wgmma_pin(scores[0]);
-    int step = 0;
-    for (; first + kRows < end; first += kRows, step++) {
-      meet();
-      if (first + 2 * kRows < end) load_keys(k + step % kKeySlots * kTile, args.k, first + 2 * kRows, end);
-      load_keys(v + (step + 1) % kValueSlots * kTile, args.v, first + kRows, end);
-      multiply_keys(next, (step + 1) % kKeySlots);
-      weigh(0, first, on_edge(first));
-      start_values(step % kValueSlots);
-      finish_values();  // and the next scores; waiting for these alone makes ptxas put all products in a row
-      wgmma_pin(next[0]);
-#pragma unroll
-      for (int n = 0; n < kKeyTiles; n++) {
-#pragma unroll
-        for (int i = 0; i < 4; i++) scores[0][n][i] = next[0][n][i];
-      }
+    __syncwarp();
+    if (count >= kWarpRows) {
+      if (lane > 0) return;
+      for (int p = 0; p < kPanels; p++)
+        store_box(&maps.out, head * kSize + p * kBoxColumns, item.tile.q_row + from,
+                  base + q_at() + chunk_at(from, p * 8));
+      store_commit();
+      return;
     }
-    meet();
-    weigh(0, first, on_edge(first));
-    start_values(step % kValueSlots);
-    finish_values();
+    // Rows of others follow.
+    for (int i = lane; i < count * kChunks; i += 32) {
+      const int at = from + i / kChunks, chunk = i % kChunks;
+      T * target =
+          static_cast<T *>(args.out) + (int64_t(item.tile.q_row + at) * args.q_heads + head) * kSize + chunk * 8;
+      *reinterpret_cast<uint4 *>(target) = *reinterpret_cast<const uint4 *>(shared + q_at() + chunk_at(at, chunk));
+    }
   }
 
-  // Two heads a warpgroup: one is multiplied while the other softens; the second warpgroup multiplies values a step late.
-  __device__ void walk(int first, int end) {
-    const bool late = group == 1;
-    int step = 0;
-    for (; first < end; first += kRows, step++) {
-      meet();
-      if (first + kRows < end) {
-        load_keys(k + (step + 1) % kKeySlots * kTile, args.k, first + kRows, end);
-        load_keys(v + (step + 1) % kValueSlots * kTile, args.v, first + kRows, end);
-      }
-      if (late && step > 0) {
-        start_values((step - 1) % kValueSlots);
-        finish_values();
-      }
-      multiply_keys(scores, step % kKeySlots);
-      wgmma_wait<1>();
-      wgmma_pin(scores[0]);
-      weigh(0, first, on_edge(first));
-      wgmma_wait<0>();
-      wgmma_pin(scores[kOwn - 1]);
-      weigh(kOwn - 1, first, on_edge(first));
-      if (!late) {
-        start_values(step % kValueSlots);
-        finish_values();
-      }
+  __device__ int hear_item() {
+    barrier_wait(base + At::item_full + turns.slot * 8, turns.parity);
+    const int index = *reinterpret_cast<volatile int *>(shared + At::indices + turns.slot * 4);
+    __syncwarp();
+    barrier_arrive(base + At::item_empty + turns.slot * 8, lane == 0);
+    turns.advance();
+    return index;
+  }
+
+  __device__ void multiply() {
+    if (group == 1) pass_turn();
+    int index = blockIdx.x;
+    Item item(args, index, kStep);
+    fetch_q<0, kFetches>(item);
+    while (index >= 0) {
+      place_q(item);
+      index = hear_item();
+      const Item next(args, max(index, 0), kStep);
+      attend(item);
+      start_values();
+      fetch_q<0, kEarly>(next);
+      finish_values();
+      meet_group();  // all are done with the q tile
+      store(item);
+      fetch_q<kEarly, kFetches>(next);
+      item = next;
     }
-    if (!late) return;
-    start_values((step - 1) % kValueSlots);
-    finish_values();
+    if (lane == 0) store_wait();
+    if (group == 0) await_turn();
   }
 
   __device__ void run() {
-    const int end = tile.q_position + tile.q_count;
-    const int first = args.window > 0 ? max(0, tile.q_position - args.window + 1) / kRows * kRows : 0;
-    load_keys(k, args.k, first, end);
-    load_keys(v, args.v, first, end);
-    load_q();
-    if constexpr (kOwn == 1) {
-      walk_ahead(first, end);
-    } else {
-      walk(first, end);
+    if (threadIdx.x == 0) {
+      for (int s = 0; s < kKeySlots; s++) {
+        barrier_init(base + At::key_full + s * 8, 1);
+        barrier_init(base + At::key_empty + s * 8, kMultipliers / 32);
+      }
+      for (int s = 0; s < kValueSlots; s++) {
+        barrier_init(base + At::value_full + s * 8, 1);
+        barrier_init(base + At::value_empty + s * 8, kMultipliers / 32);
+      }
+      for (int s = 0; s < kItemSlots; s++) {
+        barrier_init(base + At::item_full + s * 8, 1);
+        barrier_init(base + At::item_empty + s * 8, kMultipliers / 32);
+      }
+      barrier_init(base + At::last_values, 1);
+      barrier_publish();
     }
-    __syncthreads();  // all are done with the q tiles
-    store();
+    __syncthreads();
+    if (group == kGroups) {
+      asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+      if (threadIdx.x < kMultipliers + 32) bring();
+    } else {
+      asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+      multiply();
+    }
   }
 };
 #endif
 
 template <typename T, int kSize>
 __global__ void __launch_bounds__(kThreads, 1)
-    attention_hopper_kernel(const AttentionArgs args, const ScoreShape shape) {
+    attention_hopper_kernel(const AttentionArgs args, const ScoreShape shape, const __grid_constant__ Maps maps) {
   extern __shared__ char unaligned[];
 #if PAIRSCORE_WGMMA
   const uint32_t address = shared_address(unaligned);
-  AttendHopper<T, kSize>(args, shape, unaligned + (kAlignment - address % kAlignment) % kAlignment).run();
+  AttendHopper<T, kSize>(args, shape, maps, unaligned + (kAlignment - address % kAlignment) % kAlignment).run();
 #endif
 }
 
 template <typename T, int kSize>
 void launch(const AttentionArgs & args, Stream stream) {
-  constexpr int bytes = kSharedBytes<kSize> + kAlignment;
+  constexpr int bytes = Layout<kSize>::end + kAlignment;
   const auto kernel = attention_hopper_kernel<T, kSize>;
   if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) != cudaSuccess)
     check_launch("attention_hopper");
-  const int blocks = args.tile_count * (args.q_heads / attention_hopper_heads(kSize));
-  kernel<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(args, score_shape(args));
+  const int64_t columns = int64_t(args.kv_heads) * kSize, q_columns = int64_t(args.q_heads) * kSize;
+  const Maps maps{tensor_map({args.k, args.element, args.kv_rows, columns, args.kv_stride, kKeys<kSize>}),
+                  tensor_map({args.v, args.element, args.kv_rows, columns, args.kv_stride, kKeys<kSize>}),
+                  tensor_map({args.out, args.element, args.kv_rows, q_columns, q_columns, kWarpRows})};
+  const int blocks =
+      std::min(args.tile_count * (args.q_heads / kGroups), device_attribute(cudaDevAttrMultiProcessorCount));
+  kernel<<<static_cast<unsigned>(blocks), kThreads, bytes, stream>>>(args, score_shape(args), maps);
   check_launch("attention_hopper");
 }
 
@@ -318,12 +462,9 @@ void launch_for(const AttentionArgs & args, Stream stream) {
 
 }  // namespace
 
-int attention_hopper_heads(int head_size) { return kGroups * (head_size == 256 ? kHeads<256> : kHeads<128>); }
-
 void attention_hopper(const AttentionArgs & args, Stream stream) {
-  if (args.q_heads / args.kv_heads % attention_hopper_heads(args.head_size) != 0) {
-    throw Error(Code::internal, "Expected groups of a multiple of " +
-                                    std::to_string(attention_hopper_heads(args.head_size)) +
+  if (args.q_heads / args.kv_heads % kGroups != 0) {
+    throw Error(Code::internal, "Expected groups of a multiple of " + std::to_string(kGroups) +
                                     " heads on the sm_90 path of attention");
   }
   if (args.element == Element::f16) return launch_for<__half>(args, stream);

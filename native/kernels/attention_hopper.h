@@ -6,7 +6,7 @@
 namespace pairscore {
 
 // Query heads that one block takes, all of one key head: the group must be a multiple of it.
-int attention_hopper_heads(int head_size);
+constexpr int kHopperHeads = 2;
 
 void attention_hopper(const AttentionArgs & args, Stream stream);
 

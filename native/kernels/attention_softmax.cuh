@@ -51,11 +51,10 @@ __device__ inline void hide_scores(float (&scores)[kKeyTiles][4], int window, in
   }
 }
 
-// Scores become weights; what was summed so far shrinks where a larger score came.
-template <int kKeyTiles, int kOutTiles>
-__device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTiles][4], float (&most)[2],
-                              float (&total)[2], float scale) {
-  float shrink[2];
+// Scores become weights. shrink: of what was summed so far, where a larger score came.
+template <int kKeyTiles>
+__device__ inline void soften(float (&scores)[kKeyTiles][4], float (&most)[2], float (&total)[2], float (&shrink)[2],
+                              float scale) {
 #pragma unroll
   for (int half = 0; half < 2; half++) {
     float high = most[half];
@@ -74,6 +73,10 @@ __device__ inline void soften(float (&scores)[kKeyTiles][4], float (&out)[kOutTi
     }
     total[half] = total[half] * shrink[half] + sum;
   }
+}
+
+template <int kOutTiles>
+__device__ inline void rescale(float (&out)[kOutTiles][4], const float (&shrink)[2]) {
   if (!__any_sync(0xffffffffu, shrink[0] != 1.f || shrink[1] != 1.f)) return;
 #pragma unroll
   for (int n = 0; n < kOutTiles; n++) {

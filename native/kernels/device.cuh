@@ -21,6 +21,14 @@ inline void check_launch(const char * kernel) {
               std::string("Expected kernel ") + kernel + " to launch but received: " + cudaGetErrorString(status));
 }
 
+// Of the current device.
+inline int device_attribute(cudaDeviceAttr which) {
+  int device = 0, value = 0;
+  if (cudaGetDevice(&device) != cudaSuccess || cudaDeviceGetAttribute(&value, which, device) != cudaSuccess)
+    check_launch("attributes");
+  return value;
+}
+
 __device__ inline float widen(float x) { return x; }
 __device__ inline float widen(__half x) { return __half2float(x); }
 __device__ inline float widen(__nv_bfloat16 x) { return __bfloat162float(x); }
@@ -106,6 +114,12 @@ template <>
 __device__ inline uint32_t pack2<__nv_bfloat16>(float a, float b) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(a, b);
   return *reinterpret_cast<const uint32_t *>(&pair);
+}
+
+// Eight 16-bit values, rounded.
+template <typename T>
+__device__ inline uint4 pack8(const float (&x)[8]) {
+  return make_uint4(pack2<T>(x[0], x[1]), pack2<T>(x[2], x[3]), pack2<T>(x[4], x[5]), pack2<T>(x[6], x[7]));
 }
 
 struct Add {

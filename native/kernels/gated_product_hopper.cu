@@ -8,6 +8,7 @@
 
 #include "kernels/activation.cuh"
 #include "kernels/device.cuh"
+#include "kernels/tensor_map.h"
 #include "kernels/tma.cuh"
 #include "kernels/wgmma.cuh"
 
@@ -26,7 +27,7 @@ constexpr int kStageBytes = 3 * kBoxBytes;  // a, gate, up
 constexpr int kOutBytes = kTile * kTile * 2, kWarpOutBytes = kOutBytes / 8;
 constexpr int kAlignment = 1024;  // of swizzled boxes
 constexpr int kSharedBytes = kStages * (kStageBytes + 16) + kOutBytes + kAlignment;
-constexpr int kWarpRows = 16, kPanel = 64;  // of an output box: 16 rows of 128 bytes
+constexpr int kWarpRows = 16;  // of an output box, 128 bytes each
 
 struct Maps {
   CUtensorMap a, w, out;
@@ -149,7 +150,7 @@ struct GatedProduct {
     if (lane != 0) return;
     const int row = row_of(place) + warp * kWarpRows, column = place.column_tile * kTile;
     store_box(&maps.out, column, row, target);
-    store_box(&maps.out, column + kPanel, row, target + panel_bytes);
+    store_box(&maps.out, column + kBoxColumns, row, target + panel_bytes);
     store_commit();
   }
 
@@ -192,48 +193,6 @@ __global__ void __cluster_dims__(kCluster, 1, 1) __launch_bounds__(kThreads, 1)
 #endif
 }
 
-decltype(&cuTensorMapEncodeTiled) encoder() {
-  void * found = nullptr;
-  cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-#if CUDART_VERSION >= 12050
-  const cudaError_t status =
-      cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
-#else
-  const cudaError_t status = cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result);
-#endif
-  if (status != cudaSuccess || result != cudaDriverEntryPointSuccess || !found) {
-    cudaGetLastError();
-    return nullptr;
-  }
-  return reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(found);
-}
-
-// Of a dense matrix in boxes of 64 columns.
-CUtensorMap map_of(const void * data, Element element, int64_t rows, int64_t columns, int box_rows) {
-  static const auto encode = encoder();
-  const cuuint64_t sizes[] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)},
-                   strides[] = {static_cast<cuuint64_t>(columns) * 2};
-  const cuuint32_t box[] = {kPanel, static_cast<cuuint32_t>(box_rows)}, steps[] = {1, 1};
-  CUtensorMap map;
-  const CUresult status =
-      !encode
-          ? CUDA_ERROR_NOT_FOUND
-          : encode(&map, element == Element::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-                   2, const_cast<void *>(data), sizes, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                   CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (status == CUDA_SUCCESS) return map;
-  throw Error(Code::device_failed, "Expected a tensor map of " + std::to_string(rows) + " x " +
-                                       std::to_string(columns) + " but received CUDA driver status " +
-                                       std::to_string(static_cast<int>(status)));
-}
-
-int attribute(cudaDeviceAttr which) {
-  int device = 0, value = 0;
-  if (cudaGetDevice(&device) != cudaSuccess || cudaDeviceGetAttribute(&value, which, device) != cudaSuccess)
-    check_launch("gated_product");
-  return value;
-}
-
 int tiles_of(int64_t size, int64_t tile) { return static_cast<int>((size + tile - 1) / tile); }
 
 template <typename T, Activation A>
@@ -241,9 +200,9 @@ void launch(const GatedProductArgs & args, Stream stream) {
   const auto kernel = gated_product_kernel<T, A>;
   if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes) != cudaSuccess)
     check_launch("gated_product");
-  const Maps maps{map_of(args.a, args.element, args.rows, args.depth, kTile),
-                  map_of(args.w, args.element, 2 * args.columns, args.depth, kTile),
-                  map_of(args.out, args.element, args.rows, args.columns, kWarpRows)};
+  const Maps maps{tensor_map({args.a, args.element, args.rows, args.depth, args.depth, kTile}),
+                  tensor_map({args.w, args.element, 2 * args.columns, args.depth, args.depth, kTile}),
+                  tensor_map({args.out, args.element, args.rows, args.columns, args.columns, kWarpRows})};
   Plan plan{};
   plan.row_units = tiles_of(args.rows, kTile * kCluster);
   plan.column_tiles = tiles_of(args.columns, kTile);
@@ -252,7 +211,7 @@ void launch(const GatedProductArgs & args, Stream stream) {
   plan.stages = tiles_of(args.depth, kDepth);
   plan.columns = static_cast<int>(args.columns);
   const int clusters =
-      std::min(attribute(cudaDevAttrMultiProcessorCount) / kCluster, plan.row_units * plan.column_tiles);
+      std::min(device_attribute(cudaDevAttrMultiProcessorCount) / kCluster, plan.row_units * plan.column_tiles);
   kernel<<<static_cast<unsigned>(clusters * kCluster), kThreads, kSharedBytes, stream>>>(maps, plan);
   check_launch("gated_product");
 }
@@ -268,7 +227,8 @@ void launch_for(const GatedProductArgs & args, Stream stream) {
 bool gated_product_fits(const GatedProductArgs & args) {
   const bool wide = args.element == Element::f16 || args.element == Element::bf16;
   return wide && args.columns % 8 == 0 && args.depth % 8 == 0 && args.rows > 0 &&
-         attribute(cudaDevAttrComputeCapabilityMajor) == 9 && attribute(cudaDevAttrComputeCapabilityMinor) == 0;
+         device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
+         device_attribute(cudaDevAttrComputeCapabilityMinor) == 0;
 }
 
 void gated_product(const GatedProductArgs & args, Stream stream) {

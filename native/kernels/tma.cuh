@@ -43,6 +43,15 @@ __device__ inline void barrier_expect(uint32_t barrier, int bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
 
+// Arrives where so told, without a branch.
+__device__ inline void barrier_arrive(uint32_t barrier, int arrives) {
+  asm volatile(
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %1, 0;\n"
+      "@p mbarrier.arrive.shared::cta.b64 _, [%0];\n}" ::"r"(barrier),
+      "r"(arrives)
+      : "memory");
+}
+
 // Arrives, where so told, at the same barrier of a block of this cluster. Without a branch, which would let the compiler pull
 // work of later in front.
 __device__ inline void barrier_arrive(uint32_t barrier, uint32_t rank, int arrives) {

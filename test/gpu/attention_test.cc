@@ -49,6 +49,7 @@ struct Scene {
   Packing packing;
   std::vector<float> cosines, sines;
   AttentionArgs args{};
+  const DeviceBuffer queue = raw_to_device(std::vector<int32_t>{0, 0});
 
  private:
   const AttentionTile * tiles(const int32_t * at, int64_t first) const {
@@ -74,10 +75,10 @@ Scene::Scene(const Case & wanted, const std::vector<int> & lengths)
         static_cast<double>(i / half) * std::pow(10000.0, -static_cast<double>(i % half) / static_cast<double>(half));
     cosines[i] = static_cast<float>(std::cos(angle)), sines[i] = static_cast<float>(std::sin(angle));
   }
-  args.q_stride = args.kv_stride = stride;
+  args.q_stride = args.kv_stride = stride, args.kv_rows = tokens;
   args.q_heads = c.q_heads, args.kv_heads = c.kv_heads, args.head_size = c.head_size;
   args.scale = 0.7f / std::sqrt(static_cast<float>(c.head_size)), args.soft_cap = c.soft_cap, args.window = c.window;
-  args.element = c.element, args.path = c.path;
+  args.element = c.element, args.path = c.path, args.queue = queue.as<int32_t>();
 }
 
 std::vector<float> Scene::outputs(const std::vector<float> & qkv) {
@@ -126,7 +127,8 @@ void check_attention(const Case & c, const std::vector<int> & lengths) {
   const std::vector<float> qkv =
       rounded(random_normal(static_cast<size_t>(scene.packing.tokens * scene.stride), 2.f), c.element);
   const std::vector<float> expected = scene.expected(qkv);
-  expect_close(scene.outputs(qkv), expected, 3 * tolerance_of(c.element), text_of(c, lengths));
+  const std::vector<float> received = scene.outputs(qkv);
+  expect_close(received, expected, 3 * tolerance_of(c.element), text_of(c, lengths));
   std::vector<float> last_expected;
   for (size_t row = 0; row < lengths.size(); row++) {
     const auto at = expected.begin() + (scene.offsets[row + 1] - 1) * scene.q_size;
@@ -134,6 +136,7 @@ void check_attention(const Case & c, const std::vector<int> & lengths) {
   }
   expect_close(scene.last_outputs(qkv), last_expected, 3 * tolerance_of(c.element),
                "last tokens of " + text_of(c, lengths));
+  for (float left : from_device(scene.queue, 2, Element::f32)) expect(left == 0, "a queue that is not as it was");
 }
 
 bool on_hopper() {
@@ -153,7 +156,7 @@ std::vector<Case> cases() {
           all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::ampere});
           all.push_back({head_size, 2 * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::turing});
           if (!on_hopper()) continue;
-          const int group = attention_hopper_heads(head_size);
+          const int group = kHopperHeads;
           all.push_back({head_size, group * kv_heads, kv_heads, cap, window, Element::bf16, AttentionPath::hopper});
           all.push_back({head_size, 2 * group * kv_heads, kv_heads, cap, window, Element::f16, AttentionPath::hopper});
         }
@@ -182,7 +185,7 @@ TEST("attention handles one huge row, with a window inside it and without") {
   for (AttentionPath path : {AttentionPath::ampere, AttentionPath::turing, AttentionPath::hopper}) {
     if (path == AttentionPath::hopper && !on_hopper()) continue;
     for (int head_size : {64, 128, 256}) {
-      const int heads = path == AttentionPath::hopper ? attention_hopper_heads(head_size) : 1;
+      const int heads = path == AttentionPath::hopper ? kHopperHeads : 1;
       check_attention({head_size, heads, 1, 50, 0, Element::f16, path}, {2047});
       check_attention({head_size, heads, 1, 0, 300, Element::f16, path}, {2047});
     }

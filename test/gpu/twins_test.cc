@@ -1,5 +1,6 @@
 // What needs no GPU: the block formats against ggml, the packing of rows.
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -161,7 +162,7 @@ TEST("no rows make no batch, and a row longer than the limit goes alone") {
   expect(batches.size() == 2 && batches[0] == RowList{1} && batches[1].size() == 2, "another sharing");
 }
 
-TEST("a packing covers every token once, stays inside its bound and puts the longest walks first") {
+TEST("a packing covers every token once, stays inside its bound and puts the longest row's longest walk first") {
   for (int round = 0; round < 300; round++) {
     std::vector<int32_t> offsets = {0};
     const int rows = random_int(1, 20);
@@ -176,10 +177,16 @@ TEST("a packing covers every token once, stays inside its bound and puts the lon
     expect(packing.size() <= static_cast<int64_t>(run.size()), "a packing larger than its bound");
     std::vector<int> seen(static_cast<size_t>(packing.tokens));
     const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at());
+    int32_t length = std::numeric_limits<int32_t>::max();  // of the row at hand
     for (int t = 0; t < packing.tiles; t++) {
-      if (t)
-        expect(tiles[t].q_position + tiles[t].q_count <= tiles[t - 1].q_position + tiles[t - 1].q_count,
-               "a longer walk after a shorter one");
+      const int32_t end = tiles[t].q_position + tiles[t].q_count;
+      if (t > 0 && tiles[t].kv_row == tiles[t - 1].kv_row) {
+        expect(end == tiles[t - 1].q_position, "a row's tiles out of order");
+      } else {
+        expect(t == 0 || tiles[t - 1].q_position == 0, "a row that ends before its first token");
+        expect(end <= length, "a longer row after a shorter one");
+        length = end;
+      }
       for (int i = 0; i < tiles[t].q_count; i++) {
         expect(run[static_cast<size_t>(packing.positions_at() + tiles[t].q_row + i)] == tiles[t].q_position + i,
                "a position");

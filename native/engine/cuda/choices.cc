@@ -62,7 +62,7 @@ bool suits_f16(const WeightRange & range) { return std::isfinite(range.most) && 
 
 AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp & device, const ModelShape & shape) {
   if (options.attention == CudaOptions::Attention::turing || device.major < 8) return AttentionPath::turing;
-  const bool whole = shape.q_heads / shape.kv_heads % attention_hopper_heads(shape.head_width) == 0;
+  const bool whole = shape.q_heads / shape.kv_heads % kHopperHeads == 0;
   const bool hopper =
       device.major == 9 && device.minor == 0 && whole && options.attention == CudaOptions::Attention::automatic;
   return hopper ? AttentionPath::hopper : AttentionPath::ampere;

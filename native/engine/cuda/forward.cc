@@ -46,6 +46,7 @@ Forward::Forward(const ModelShape & shape, const Weights & weights, const Forwar
   last_h_ = buffer(rows, shape.hidden * activation);
   last_q_ = buffer(rows, shape.q_size() * 2);
   hidden_ = buffer(rows, shape.hidden * 4);
+  queue_ = buffer(1, 2 * sizeof(int32_t));
   if (narrow()) {
     narrow_attention_ = buffer(tokens, shape.q_size());
     row_scales_ = buffer(tokens, 4);
@@ -135,7 +136,8 @@ void Forward::begin(const DeviceBatch & batch, const Kept & kept) {
 void Forward::run_layer(const DeviceBatch & batch, const Kept & kept, int32_t layer) {
   const Rows rows = project(batch, kept, layer);
   const bool last = layer == shape_.layers - 1;
-  attend(rows, last ? last_q_.data() : qkv_, last ? shape_.q_size() : shape_.qkv_size(), shape_.window_of(layer));
+  attend(rows, batch.packing.tokens, last ? last_q_.data() : qkv_, last ? shape_.q_size() : shape_.qkv_size(),
+         shape_.window_of(layer));
   finish_attention(rows, layer);
   feed_forward(rows, layer);
   if (!last) return;
@@ -217,18 +219,18 @@ void Forward::turn_keys(const DeviceBatch & batch) {
   rope(args, stream_.get());
 }
 
-void Forward::attend(const Rows & rows, const void * q, int64_t q_stride, int32_t window) {
+void Forward::attend(const Rows & rows, int64_t kv_rows, const void * q, int64_t q_stride, int32_t window) {
   AttentionArgs args{};
   args.q = q, args.q_stride = q_stride;
   args.k = qkv_ + shape_.q_size() * 2;
   args.v = qkv_ + (shape_.q_size() + shape_.kv_size()) * 2;
-  args.kv_stride = shape_.qkv_size();
+  args.kv_stride = shape_.qkv_size(), args.kv_rows = kv_rows;
   args.cosines = weights_.cosines.as<float>(), args.sines = weights_.sines.as<float>();
   args.out = attention_;
   args.tiles = rows.tiles, args.tile_count = rows.tile_count;
   args.q_heads = shape_.q_heads, args.kv_heads = shape_.kv_heads, args.head_size = shape_.head_width;
   args.scale = shape_.attention_scale, args.soft_cap = spec_.soft_cap, args.window = window;
-  args.element = wide(), args.path = spec_.attention;
+  args.element = wide(), args.path = spec_.attention, args.queue = queue_.as<int32_t>();
   attention(args, stream_.get());
 }
 

@@ -77,7 +77,7 @@ class Forward {
   void run_layer(const DeviceBatch & batch, const Kept & kept, int32_t layer);
   void turn_keys(const DeviceBatch & batch);
   Rows project(const DeviceBatch & batch, const Kept & kept, int32_t layer);
-  void attend(const Rows & rows, const void * q, int64_t q_stride, int32_t window);
+  void attend(const Rows & rows, int64_t kv_rows, const void * q, int64_t q_stride, int32_t window);
   void finish_attention(const Rows & rows, int32_t layer);
   void feed_forward(const Rows & rows, int32_t layer);
   void normalize(const Rows & rows, int32_t layer, const DeviceBuffer * post, const float * row_scale);
@@ -99,6 +99,7 @@ class Forward {
   DeviceBuffer wide_, gated_, y_;                     // a batch
   char *qkv_, *attention_, *gate_up_;                 // in wide_: attention is over before gate and up begin
   DeviceBuffer last_x_, last_h_, last_q_, hidden_;    // its last tokens
+  DeviceBuffer queue_;                                // of attention
   DeviceBuffer narrow_attention_, row_scales_, one_;  // e4m3 only
   DeviceBuffer norm_scales_;                          // (2 layers), what multiplies e4m3 norms back
   std::vector<float> norm_inverses_;                  // (2 layers), 1 / norm_scales_

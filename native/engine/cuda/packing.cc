@@ -51,17 +51,17 @@ Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, const RowList & l
     const int32_t first = offsets[static_cast<size_t>(row)], length = offsets[static_cast<size_t>(row) + 1] - first;
     std::memcpy(ids + begin, tokens.data + first, sizeof(int32_t) * static_cast<size_t>(length));
     std::iota(positions + begin, positions + begin + length, 0);
-    for (int32_t i = 0; i < length; i += tile_rows)
-      tiles.push_back({begin + i, std::min(tile_rows, length - i), i, begin});
     last_tiles.push_back({place++, 1, length - 1, begin});
     begin += length;
     *last++ = begin - 1;
   }
-  const auto longer = [](const AttentionTile & a, const AttentionTile & b) {
-    return a.q_position + a.q_count > b.q_position + b.q_count;
-  };
-  std::stable_sort(tiles.begin(), tiles.end(), longer);
-  std::stable_sort(last_tiles.begin(), last_tiles.end(), longer);
+  std::stable_sort(last_tiles.begin(), last_tiles.end(),
+                   [](const AttentionTile & a, const AttentionTile & b) { return a.q_position > b.q_position; });
+  for (const AttentionTile & tile : last_tiles) {
+    const int32_t length = tile.q_position + 1;
+    for (int32_t i = tile.q_position / tile_rows * tile_rows; i >= 0; i -= tile_rows)
+      tiles.push_back({tile.kv_row + i, std::min(tile_rows, length - i), i, tile.kv_row});
+  }
   packing.tiles = static_cast<int32_t>(tiles.size());
   std::memcpy(target + packing.tiles_at(), tiles.data(), tiles.size() * sizeof(AttentionTile));
   std::memcpy(target + packing.last_tiles_at(), last_tiles.data(), last_tiles.size() * sizeof(AttentionTile));

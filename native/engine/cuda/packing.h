@@ -38,7 +38,8 @@ struct Packing {
 // int32s that a batch within the limits can take at most.
 int64_t largest_packing(BatchLimits limits, int32_t tile_rows);
 
-// Writes the run of the listed rows into target, which has room for it. Tiles with the longest way to walk come first, so that no block ends late.
+// Writes the run of the listed rows into target, which has room for it. Tiles of one row stay together, so that its keys and
+// values stay in L2; the longest row and the longest way to walk come first, so that no block ends late.
 Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, const RowList & list, int32_t tile_rows,
                   int32_t * target);
 
