@@ -23,7 +23,7 @@ struct Run {
 };
 
 struct Sum {
-  double microseconds = 0, waited = 0;  // of the kernel, and of the device before it
+  double microseconds = 0, waited = 0, longest = 0;  // of the kernel, of the device before it, and at most
   int calls = 0;
 };
 
@@ -82,6 +82,9 @@ int run(char ** argv) {
   score();
   cuptiActivityRegisterCallbacks(give_buffer, take_buffer);
   if (cuptiActivityEnable(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL) != CUPTI_SUCCESS) return 1;
+  score();  // CUPTI itself makes its first kernels wait
+  cuptiActivityFlushAll(1);
+  runs.clear();
   score();
   cuptiActivityFlushAll(1);
   std::sort(runs.begin(), runs.end(), [](const Run & a, const Run & b) { return a.start < b.start; });
@@ -90,7 +93,9 @@ int run(char ** argv) {
   for (const Run & run : runs) {
     Sum & sum = sums[run.name];
     sum.microseconds += static_cast<double>(run.end - run.start) / 1e3;
-    sum.waited += run.start > end ? static_cast<double>(run.start - end) / 1e3 : 0;
+    const double wait = run.start > end ? static_cast<double>(run.start - end) / 1e3 : 0;
+    sum.waited += wait;
+    sum.longest = std::max(sum.longest, wait);
     sum.calls++;
     end = std::max(end, run.end);
   }
@@ -105,9 +110,9 @@ int run(char ** argv) {
   std::printf("%s %s %s: %.3f us a token on the device, of which %.3f in kernels and %.3f between them\n",
               engine->info().architecture.c_str(), argv[4], argv[5], wall / count, busy / count, (wall - busy) / count);
   for (const auto & [time, name] : order)
-    std::printf("  %7.3f us a token %5.1f %% %6d calls of %8.1f us, %5.1f us after another  %s\n", time / count,
-                100 * time / wall, sums[name].calls, time / sums[name].calls, sums[name].waited / sums[name].calls,
-                name.c_str());
+    std::printf("  %7.3f us a token %5.1f %% %6d calls of %8.1f us, %5.1f us after another (%.1f at most)  %s\n",
+                time / count, 100 * time / wall, sums[name].calls, time / sums[name].calls,
+                sums[name].waited / sums[name].calls, sums[name].longest, name.c_str());
   return 0;
 }
 

@@ -179,6 +179,34 @@ TEST("rows beside one that overflows keep f16's answers, and it alone is compute
   }
 }
 
+// More than a wave of loud rows on any GPU, so that those computed again share expanded weights of bf16 too.
+TEST("rows that overflow are computed again in batches that share expanded weights, with f16's beside them") {
+  TinyModel model = tiny_cases()[2].model;
+  model.changes = loud_token(model);
+  EngineSpec spec = spec_of(write_tiny_model(model, folder() + "/pairscore-overflow"), "cuda:0", true);
+  const std::unique_ptr<Engine> bf16 = open_cuda_engine(spec, {Compute::bf16, Keeping::resident, Path::automatic}),
+                                f16 = open_cuda_engine(spec, {Compute::f16, Keeping::resident, Path::automatic});
+  spec.max_batch_tokens = 65536;
+  const std::unique_ptr<Engine> engine =
+      open_cuda_engine(spec, {Compute::automatic, Keeping::streamed, Path::automatic});
+  const TinyRows rows = partly_loud_rows(1800, model.vocabulary);
+  const std::vector<float> wide = score_rows(*bf16, rows), narrow = score_rows(*f16, rows);
+  for (int call = 0; call < 2; call++) {
+    const std::vector<float> logits = score_rows(*engine, rows);
+    std::vector<float> found[2], wanted[2];
+    for (size_t row = 0; row < 1800; row++) {
+      // From the second call on the engine is one of bf16: too many rows had to be computed twice.
+      const bool in_bf16 = call > 0 || row % 3 == 0;
+      append(found[in_bf16], row_of(logits, row));
+      append(wanted[in_bf16], row_of(in_bf16 ? wide : narrow, row));
+    }
+    if (call == 0) expect_close(found[0], wanted[0], 2e-3, "rows in f16");
+    expect_close(found[1], wanted[1], 2e-2, "rows in bf16, call " + std::to_string(call));
+    expect(engine->info().rows_in_bf16 == 600 + call * 1800,
+           std::to_string(engine->info().rows_in_bf16) + " rows in bf16");
+  }
+}
+
 TEST("an engine whose rows overflow often goes over to bf16, and one whose rows rarely do stays with f16") {
   TinyModel model = tiny_cases()[0].model;
   model.changes = loud_token(model);
