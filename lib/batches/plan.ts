@@ -24,6 +24,12 @@ const LEAST_FILL = 0.75;
 /** A batch of so few tokens costs a call whatever it holds: there padding is cheaper than another call. */
 const SMALL_BATCH_TOKENS = 512;
 
+/**
+ * Where nothing is padded, the gap that a long row leaves is filled with rows from further on, but for this share of the
+ * budget: an engine that fills waves out of a call finds room for the last rows then, and does not begin another wave for them.
+ */
+const LEFT_TO_WAVES = 1 / 192;
+
 /** Every row stands in exactly one batch. Throws ERR_CONFIG where one sequence alone exceeds the budget. */
 export function planBatches(lengths: readonly number[], limits: BatchLimits): readonly Batch[] {
   refuseTooLong(
@@ -31,14 +37,17 @@ export function planBatches(lengths: readonly number[], limits: BatchLimits): re
     limits,
   );
   const order = takingOrder(lengths, limits);
-  const taken = order.map((row) => lengths[row] ?? 0);
   const batches: Batch[] = [];
-  for (let from = 0; from < order.length;) {
-    const size = batchSize(taken, from, limits);
-    batches.push(toBatch(order, taken, { from, size, padding: limits.padding }));
-    from += size;
+  let head: readonly number[] = [];
+  for (let taken = 0; ;) {
+    const more = order.slice(taken, taken + limits.maxBatchSequences - head.length);
+    taken += more.length;
+    head = [...head, ...more];
+    if (head.length === 0) return batches;
+    const { batch, rest } = takeBatch(head, (row) => lengths[row] ?? 0, limits);
+    batches.push(toBatch(batch, lengths, limits));
+    head = rest;
   }
-  return batches;
 }
 
 /** Row indices; where padding counts by falling length, rows of one length as they came. */
@@ -52,19 +61,54 @@ export function takingOrder(lengths: readonly number[], limits: Pick<BatchLimits
   return [...inOrder(new Map([...byLength].map(([length, rows]) => [length, [rows]])), limits)];
 }
 
-/** How many of the lengths from `from` on make the next batch: at least one. They fall where padding counts. */
-export function batchSize(taken: readonly number[], from: number, limits: BatchLimits): number {
-  const longest = taken[from] ?? 0;
-  const most = Math.min(taken.length - from, limits.maxBatchSequences);
+/** The next batch, of at least one of the rows that wait, and what is left of these in order. They fall where padding counts. */
+export function takeBatch<T>(
+  waiting: readonly T[],
+  lengthOf: (row: T) => number,
+  limits: BatchLimits,
+): { readonly batch: readonly T[]; readonly rest: readonly T[] } {
+  const lengths = waiting.map(lengthOf);
+  const usable = { ...limits, maxBatchTokens: usableTokens(lengths, limits) };
+  const size = batchSize(lengths, usable);
+  const later = limits.padding === 'none' ? gapFilling(lengths, size, usable) : new Set<number>();
+  const isTaken = (index: number): boolean => index < size || later.has(index);
+  return { batch: waiting.filter((_, i) => isTaken(i)), rest: waiting.filter((_, i) => !isTaken(i)) };
+}
+
+/** Where some rows have to wait anyway, the others leave room in the engine's waves. */
+function usableTokens(lengths: readonly number[], { maxBatchTokens, padding }: BatchLimits): number {
+  const all = lengths.reduce((sum, length) => sum + length, 0);
+  return padding === 'none' && all > maxBatchTokens ? maxBatchTokens * (1 - LEFT_TO_WAVES) : maxBatchTokens;
+}
+
+/** How many of the first make a batch. */
+function batchSize(lengths: readonly number[], limits: BatchLimits): number {
+  const longest = lengths[0] ?? 0;
+  const most = Math.min(lengths.length, limits.maxBatchSequences);
   let tokens = longest;
   let size = 1;
   for (; size < most; size += 1) {
-    tokens += taken[from + size] ?? 0;
+    tokens += lengths[size] ?? 0;
     const padded = limits.padding === 'none' ? tokens : longest * (size + 1);
     if (padded > limits.maxBatchTokens) break;
     if (padded > SMALL_BATCH_TOKENS && tokens < padded * LEAST_FILL) break;
   }
   return size;
+}
+
+/** Which of the rows after the first `size` join them: ever the longest that there is room for. */
+function gapFilling(lengths: readonly number[], size: number, limits: BatchLimits): ReadonlySet<number> {
+  const used = lengths.slice(0, size).reduce((sum, length) => sum + length, 0);
+  let room = limits.maxBatchTokens - used;
+  const later = lengths.map((length, index) => ({ length, index })).slice(size);
+  const joining = new Set<number>();
+  for (const { length, index } of later.sort((a, b) => b.length - a.length)) {
+    if (size + joining.size >= limits.maxBatchSequences) break;
+    if (length > room) continue;
+    joining.add(index);
+    room -= length;
+  }
+  return joining;
 }
 
 export function refuseTooLong(length: number, limits: BatchLimits): void {
@@ -75,15 +119,9 @@ export function refuseTooLong(length: number, limits: BatchLimits): void {
   );
 }
 
-interface Range extends Pick<BatchLimits, 'padding'> {
-  readonly from: number;
-  readonly size: number;
-}
-
-function toBatch(order: readonly number[], taken: readonly number[], { from, size, padding }: Range): Batch {
-  const lengths = taken.slice(from, from + size);
-  const longest = Math.max(...lengths);
-  const tokens = lengths.reduce((sum, length) => sum + length, 0);
-  const paddedTokens = padding === 'none' ? tokens : longest * size;
-  return { rows: order.slice(from, from + size), longest, tokens, paddedTokens };
+function toBatch(rows: readonly number[], lengths: readonly number[], limits: BatchLimits): Batch {
+  const own = rows.map((row) => lengths[row] ?? 0);
+  const longest = Math.max(...own);
+  const tokens = own.reduce((sum, length) => sum + length, 0);
+  return { rows, longest, tokens, paddedTokens: limits.padding === 'none' ? tokens : longest * rows.length };
 }

@@ -4,7 +4,7 @@
  */
 
 import { inOrder } from './order';
-import { batchSize, type BatchLimits } from './plan';
+import { takeBatch, type BatchLimits } from './plan';
 import type { Row, RowGroups } from './row-groups';
 import type { Ticket } from './ticket';
 
@@ -49,10 +49,8 @@ export class Pool {
       this.fillHead(limits.maxBatchSequences);
     }
     if (this.head.length === 0) return [];
-    const lengths = this.head.map((row) => row.tokens.length);
-    const size = batchSize(lengths, 0, limits);
-    const batch = this.head.slice(0, size);
-    this.head = this.head.slice(size);
+    const { batch, rest } = takeBatch(this.head, (row) => row.tokens.length, limits);
+    this.head = rest;
     this.waiting -= tokensOf(batch);
     return batch;
   }

@@ -65,6 +65,10 @@ export async function probabilitiesOf(
   rows: readonly ArrayLike<number>[],
   size: number,
 ): Promise<Rows> {
+  return (await logitsOf(engine, rows, size)).map((row) => softmax(Float32Array.from(row)));
+}
+
+export async function logitsOf(engine: NativeEngine, rows: readonly ArrayLike<number>[], size: number): Promise<Rows> {
   const labels = engine.info().labelCount;
   const found: (readonly number[])[] = [];
   for (let start = 0; start < rows.length; start += size) {
@@ -73,7 +77,7 @@ export async function probabilitiesOf(
     for (const row of batch) offsets.push((offsets.at(-1) ?? 0) + row.length);
     const tokens = Int32Array.from(batch.flatMap((row) => Array.from(row)));
     const logits = await engine.score(tokens, Int32Array.from(offsets));
-    for (let row = 0; row < batch.length; row++) found.push(softmax(logits.slice(row * labels, (row + 1) * labels)));
+    for (let row = 0; row < batch.length; row++) found.push([...logits.slice(row * labels, (row + 1) * labels)]);
   }
   return found;
 }

@@ -195,13 +195,14 @@ TEST("rows that overflow are computed again in batches that share expanded weigh
     const std::vector<float> logits = score_rows(*engine, rows);
     std::vector<float> found[2], wanted[2];
     for (size_t row = 0; row < 1800; row++) {
-      // From the second call on the engine is one of bf16: too many rows had to be computed twice.
-      const bool in_bf16 = call > 0 || row % 3 == 0;
-      append(found[in_bf16], row_of(logits, row));
-      append(wanted[in_bf16], row_of(in_bf16 ? wide : narrow, row));
+      const bool loud = row % 3 == 0;
+      append(found[loud], row_of(logits, row));
+      append(wanted[loud], row_of(loud || call > 0 ? wide : narrow, row));
     }
-    if (call == 0) expect_close(found[0], wanted[0], 2e-3, "rows in f16");
-    expect_close(found[1], wanted[1], 2e-2, "rows in bf16, call " + std::to_string(call));
+    // From the second call on the engine is one of bf16: too many rows had to be computed twice.
+    expect_close(found[0], wanted[0], call == 0 ? 2e-3 : 2e-2, "quiet rows, call " + std::to_string(call));
+    // As above: rows that a square makes loud are unkind to rounding, and batches differ in theirs.
+    expect_close(found[1], wanted[1], 5 * kBf16, "loud rows, call " + std::to_string(call));
     expect(engine->info().rows_in_bf16 == 600 + call * 1800,
            std::to_string(engine->info().rows_in_bf16) + " rows in bf16");
   }

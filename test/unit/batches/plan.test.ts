@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { rowLengths } from '../../../bench/lengths';
 import { planBatches, takingOrder } from '../../../lib/batches/plan';
 
 const LIMITS = { maxBatchTokens: 4096, maxBatchSequences: 64, padding: 'counted' } as const;
@@ -67,6 +68,41 @@ test('without padding every batch has its part of all lengths, and each row is t
     assert.ok(longest > 1800 && Math.min(...rows.map((row) => lengths[row] ?? 0)) < 250);
     assert.ok(tokens > 33_792 - 2048);
   }
+});
+
+/** As an engine cuts a call into waves: the longest row first, each into the wave that it fills best. */
+function wavesOf(lengths: readonly number[], most: number): readonly number[] {
+  const waves: number[] = [];
+  for (const length of lengths.toSorted((a, b) => b - a)) {
+    const open = waves.map((tokens, i) => ({ tokens, i })).filter(({ tokens }) => tokens + length <= most);
+    const best = open.sort((a, b) => b.tokens - a.tokens)[0];
+    if (best === undefined) waves.push(length);
+    else waves[best.i] = best.tokens + length;
+  }
+  return waves;
+}
+
+test('without padding later rows fill the gap that a long one leaves, and four waves still hold what four can', () => {
+  const lengths = rowLengths(5000, 2048);
+  const batches = planBatches(lengths, { maxBatchTokens: 33_792, maxBatchSequences: 512, padding: 'none' });
+  assert.equal(new Set(batches.flatMap(({ rows }) => rows)).size, 5000);
+  const whole = batches.slice(0, -2);
+  for (const { tokens } of whole) assert.ok(tokens > 33_792 * 0.99, `${tokens} tokens`);
+  const fifth = whole.filter(
+    ({ rows }) =>
+      wavesOf(
+        rows.map((row) => lengths[row] ?? 0),
+        8448,
+      ).length > 4,
+  );
+  assert.ok(fifth.length <= whole.length / 20, `${fifth.length} of ${whole.length} calls need a fifth wave`);
+});
+
+test('rows join a batch as long as it may have more of them', () => {
+  const limits = { maxBatchTokens: 1000, maxBatchSequences: 4, padding: 'none' } as const;
+  const batches = planBatches([700, 600, 100, 90, 80, 70, 60, 50], limits);
+  for (const { rows, tokens } of batches) assert.ok(rows.length <= 4 && tokens <= 1000);
+  assert.equal(batches.flatMap(({ rows }) => rows).length, 8);
 });
 
 test('padding stays under a quarter of all tokens on lengths as the data has them', () => {
