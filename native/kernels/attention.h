@@ -26,7 +26,7 @@ struct AttentionArgs {
   const void * k;  // (rows, kv_heads, head_size), kv_stride elements between rows
   const void * v;  // likewise
   int64_t kv_stride;
-  int64_t kv_rows;
+  int64_t kv_rows;        // of all sequences; q and out have no more
   const float * cosines;  // (positions, head_size / 2)
   const float * sines;
   void * out;  // (q rows, q_heads, head_size), dense

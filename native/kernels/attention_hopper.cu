@@ -18,10 +18,9 @@ constexpr int kGroups = kHopperHeads;  // warpgroups that multiply
 constexpr int kMultipliers = kGroups * 128, kThreads = kMultipliers + 128;
 constexpr int kRows = 64;  // of queries in a tile
 constexpr int kKeySlots = 2, kValueSlots = 3, kItemSlots = 2;
+constexpr int kWarpRows = 16;                               // of these
 constexpr int kAlignment = 1024;                            // of swizzled boxes
 constexpr int kRowBytes = 128, kEightRows = 8 * kRowBytes;  // of a box
-
-constexpr int kWarpRows = 16;  // of a warp's queries
 
 // Keys of a step.
 template <int kSize>
@@ -33,8 +32,7 @@ struct Layout {
   static constexpr int q = 0, q_bytes = kRows * kSize * 2;
   static constexpr int k = kGroups * q_bytes, step_bytes = kKeys<kSize> * kSize * 2;
   static constexpr int v = k + kKeySlots * step_bytes;
-  static constexpr int barriers = v + kValueSlots * step_bytes;
-  static constexpr int key_full = barriers, key_empty = key_full + kKeySlots * 8;
+  static constexpr int key_full = v + kValueSlots * step_bytes, key_empty = key_full + kKeySlots * 8;
   static constexpr int value_full = key_empty + kKeySlots * 8, value_empty = value_full + kValueSlots * 8;
   static constexpr int item_full = value_empty + kValueSlots * 8, item_empty = item_full + kItemSlots * 8;
   static constexpr int last_values = item_empty + kItemSlots * 8, indices = last_values + 8;

@@ -24,9 +24,11 @@ inline void check_launch(const char * kernel) {
 // Of the current device.
 inline int device_attribute(cudaDeviceAttr which) {
   int device = 0, value = 0;
-  if (cudaGetDevice(&device) != cudaSuccess || cudaDeviceGetAttribute(&value, which, device) != cudaSuccess)
-    check_launch("attributes");
-  return value;
+  cudaError_t status = cudaGetDevice(&device);
+  if (status == cudaSuccess) status = cudaDeviceGetAttribute(&value, which, device);
+  if (status == cudaSuccess) return value;
+  throw Error(Code::device_failed,
+              std::string("Expected an attribute of the device but received: ") + cudaGetErrorString(status));
 }
 
 __device__ inline float widen(float x) { return x; }
