@@ -35,6 +35,7 @@ class Bench {
 
  private:
   void time(const char * what, double bytes, const std::function<void()> & launch);
+  bool wanted(const std::string & name) const { return name.find(part_) != std::string::npos; }
   void products(Element element);
   void time_gated(const Product & product);
   void elementwise();
@@ -63,7 +64,7 @@ DeviceBuffer Bench::random_values(size_t bytes, unsigned seed) {
 }
 
 void Bench::time(const char * what, double bytes, const std::function<void()> & launch) {
-  if (std::string(what).find(part_) == std::string::npos) return;
+  if (!wanted(what)) return;
   OwnEvent start, stop;
   launch();
   launch();
@@ -168,6 +169,7 @@ void Bench::elementwise() {
 }
 
 void Bench::attend(const char * what, const std::vector<int> & lengths, float soft_cap) {
+  if (!wanted(what) && !wanted("rope of k")) return;
   std::vector<int32_t> offsets = {0};
   for (int length : lengths) {
     if (offsets.back() + length <= tokens_) offsets.push_back(offsets.back() + length);
@@ -188,7 +190,7 @@ void Bench::attend(const char * what, const std::vector<int> & lengths, float so
   DeviceBuffer device_run(run.size() * 4);
   check_cuda(cudaMemcpy(device_run.data(), run.data(), device_run.bytes(), cudaMemcpyHostToDevice), "copying");
   const DeviceBuffer queue(8);
-  check_cuda(cudaMemset(queue.data(), 0, queue.bytes()), "clearing");
+  check_cuda(cudaMemsetAsync(queue.data(), 0, queue.bytes(), stream_.get()), "clearing");
   const char * base = qkv.as<char>();
   const AttentionArgs args{base,
                            stride,

@@ -1,4 +1,4 @@
-// Tokens a row (prompt and both replies) as LMSYS has them, truncated at 2048.
+// Tokens a row (prompt and both replies) as LMSYS has them, truncated at 2048, but for the shortest sixteenth.
 #pragma once
 
 #include <random>

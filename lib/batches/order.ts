@@ -9,8 +9,8 @@ const ROWS_A_ROUND = 16;
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 
 /**
- * Where padding counts, the longest first. Where there is none, all lengths evenly: an engine that fills its own waves out of a
- * call finds small rows for the gaps that long ones leave, 3 % of all work with rows as the data has them.
+ * Where padding counts, the longest first. Where there is none, all lengths evenly: a call, and each wave that an engine fills
+ * out of it, finds small rows for the gaps that long ones leave, 3 % of all work with rows as the data has them.
  */
 export function inOrder<T>(waiting: Waiting<T>, { padding }: Pick<BatchLimits, 'padding'>): Generator<T, void> {
   return padding === 'none' ? evenly(waiting) : longestFirst(waiting);

@@ -5,6 +5,7 @@ import { inOrder } from './order';
 
 export interface BatchLimits {
   readonly maxBatchTokens: number;
+  /** At least one. */
   readonly maxBatchSequences: number;
   /** 'counted': each sequence of a batch costs what the longest costs. 'none': the engine lays them end to end. */
   readonly padding: 'counted' | 'none';
@@ -26,7 +27,8 @@ const SMALL_BATCH_TOKENS = 512;
 
 /**
  * Where nothing is padded, the gap that a long row leaves is filled with rows from further on, but for this share of the
- * budget: an engine that fills waves out of a call finds room for the last rows then, and does not begin another wave for them.
+ * budget: an engine that fills four waves out of a call finds room for the last rows then, and does not begin a fifth for them.
+ * Smaller budgets lose as much and gain nothing by it, which is little.
  */
 const LEFT_TO_WAVES = 1 / 192;
 
@@ -61,7 +63,10 @@ export function takingOrder(lengths: readonly number[], limits: Pick<BatchLimits
   return [...inOrder(new Map([...byLength].map(([length, rows]) => [length, [rows]])), limits)];
 }
 
-/** The next batch, of at least one of the rows that wait, and what is left of these in order. They fall where padding counts. */
+/**
+ * The next batch, and what is left of the rows that wait, in order. The first of them is always taken, so none waits for ever.
+ * Where padding counts their lengths must fall.
+ */
 export function takeBatch<T>(
   waiting: readonly T[],
   lengthOf: (row: T) => number,

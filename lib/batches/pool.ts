@@ -1,6 +1,7 @@
 /**
  * Sequences that wait for one model. They are taken generation by generation: all that wait are put in order, and what
- * arrives meanwhile makes the next generation. So a short row never starves behind a stream of long ones.
+ * arrives meanwhile makes the next generation. So a short row never starves behind a stream of long ones; and a long one that
+ * a batch has no room for is the first of the next.
  */
 
 import { inOrder } from './order';
@@ -19,7 +20,7 @@ export class Pool {
   /** What is left of this generation, in order; rows of one length as they came. */
   private generation: Iterator<Row, unknown> = new Array<Row>().values();
   private generationTickets = new Set<Ticket>();
-  /** Its next rows, already taken out. */
+  /** Its next rows, already taken out; the first are those that a batch had no room for. */
   private head: readonly Row[] = [];
   private waiting = 0;
 

@@ -1,4 +1,4 @@
-// Helpers of every .cu: conversions, shared addresses, 8-element vectors, block sums, launch checks.
+// Helpers of every .cu: attributes of the device, conversions, shared addresses, 8-element vectors, block sums, launch checks.
 #pragma once
 
 #include <cuda_bf16.h>

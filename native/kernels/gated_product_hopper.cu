@@ -8,7 +8,7 @@
 
 #include "kernels/activation.cuh"
 #include "kernels/device.cuh"
-#include "kernels/tensor_map.h"
+#include "kernels/tensor_map.cuh"
 #include "kernels/tma.cuh"
 #include "kernels/wgmma.cuh"
 

@@ -18,11 +18,22 @@ __device__ inline void cluster_meet() {
   asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
 }
 
+// Where a ring of slots turns.
+template <int kSlots>
+struct Ring {
+  int slot = 0, parity = 0;
+
+  __device__ void advance() {
+    slot = slot + 1 == kSlots ? 0 : slot + 1;
+    parity ^= slot == 0;
+  }
+};
+
 __device__ inline void barrier_init(uint32_t barrier, int arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
-// Makes barriers known to the copy engine and to other blocks, which cluster_meet must follow.
+// Makes barriers known to the copy engine and to other blocks, which a meeting of all who use them must follow.
 __device__ inline void barrier_publish() {
   asm volatile("fence.mbarrier_init.release.cluster;\nfence.proxy.async.shared::cta;" ::: "memory");
 }

@@ -44,7 +44,8 @@ __device__ inline void wgmma_pin(float (&c)[kTiles][4]) {
   }
 }
 
-// Makes what this thread wrote to shared memory visible to the products, which a barrier must follow.
+// Makes what this thread wrote to shared memory visible to products and to the copy engine, which a barrier of the threads
+// concerned must follow.
 __device__ inline void wgmma_publish() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // c (64, 64) = or += a (64, 16) b (64, 16)^T, both with their 16 values contiguous.

@@ -9,4 +9,14 @@ export const TOLERANCES = {
   quantised: { largest: 0.03, mean: 0.005 },
   /** 16-bit products on a GPU, of the same weights. */
   sixteenBit: 5e-3,
+  /**
+   * Full-size synthetic models, against another engine whose products round to 8 or 16 bits: what transformers in bf16 is off
+   * transformers in f32 there (test/gpu/full_size.py), relative to all logits and in the largest |Δp|.
+   */
+  fullSize: {
+    gemma2: { logits: 3.5e-2, largest: 1.3e-2 },
+    llama: { logits: 1.3e-1, largest: 4.2e-2 },
+  },
+  /** There, our own bf16 against our own f16: the sum of their errors against f32, twice. */
+  fullSizeTypes: { gemma2: 8e-3, llama: 1.8e-2 },
 } as const;

@@ -1,4 +1,4 @@
-// Attention against its CPU twin: sequences of one token, many tiny ones, a huge one, soft-cap, window, both paths.
+// Attention against its CPU twin: sequences of one token, many tiny ones, a huge one, soft-cap, window, all three paths.
 #include <algorithm>
 #include <numeric>
 
@@ -23,8 +23,11 @@ struct Case {
 };
 
 std::string text_of(const Case & c, const std::vector<int> & lengths) {
-  return std::string("attention ") + name_of(c.element) + (c.path == AttentionPath::turing ? " sm_75" : "") + " head " +
-         std::to_string(c.head_size) + ", " + std::to_string(c.q_heads) + "/" + std::to_string(c.kv_heads) +
+  return std::string("attention ") + name_of(c.element) +
+         (c.path == AttentionPath::turing   ? " sm_75"
+          : c.path == AttentionPath::hopper ? " sm_90"
+                                            : "") +
+         " head " + std::to_string(c.head_size) + ", " + std::to_string(c.q_heads) + "/" + std::to_string(c.kv_heads) +
          " heads, cap " + std::to_string(c.soft_cap) + ", window " + std::to_string(c.window) + ", " +
          std::to_string(lengths.size()) + " rows from " + std::to_string(lengths[0]);
 }
@@ -194,6 +197,27 @@ TEST("attention handles one huge row, with a window inside it and without") {
   }
 }
 
+// A block of the sm_90 path stays for several tiles: its rings go on turning, and its tile of q is written once more.
+TEST("attention gives its twin's rows where blocks take several tiles each, and leaves its queue for the next launch") {
+  if (!on_hopper()) return;
+  int multiprocessors = 0;
+  check_cuda(cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, 0), "reading the device");
+  std::vector<int> lengths;
+  for (int i = 0; i < 6; i++) lengths.insert(lengths.end(), {40, 128, 129, 300, 513});
+  for (int head_size : {64, 128, 256}) {
+    for (int window : {0, 150}) {
+      const Case c{head_size, 8, 2, window > 0 ? 5.f : 0.f, window, Element::f16, AttentionPath::hopper};
+      Scene scene(c, lengths);
+      expect(scene.packing.tiles * c.q_heads / kHopperHeads > 2 * multiprocessors, "too few tiles to go round");
+      const std::vector<float> qkv =
+          rounded(random_normal(static_cast<size_t>(scene.packing.tokens * scene.stride), 2.f), c.element);
+      const std::vector<float> expected = scene.expected(qkv);
+      for (int launch = 0; launch < 2; launch++)
+        expect_close(scene.outputs(qkv), expected, 3 * tolerance_of(c.element), text_of(c, lengths));
+    }
+  }
+}
+
 // Of one head of each token: whether any, and whether every one of its values is finite.
 struct Finite {
   bool any;
@@ -264,8 +288,8 @@ TEST("attention turns a q that its type can hold into one that it cannot, and gi
 }
 
 TEST(
-    "attention refuses a head size that it was not compiled for, bf16 on the sm_75 path, and odd groups on that of "
-    "sm_90") {
+    "attention refuses a head size that it was not compiled for, bf16 on the sm_75 path, and odd groups and a missing "
+    "queue on that of sm_90") {
   int refused = 0;
   AttentionArgs args{};
   args.tile_count = 1, args.q_heads = args.kv_heads = 1, args.head_size = 96, args.element = Element::bf16,
@@ -287,7 +311,13 @@ TEST(
   } catch (const std::exception &) {
     refused++;
   }
-  expect(refused == 3, "a launch was tried");
+  args.q_heads = 2;  // and no queue
+  try {
+    attention(args, nullptr);
+  } catch (const std::exception &) {
+    refused++;
+  }
+  expect(refused == 4, "a launch was tried");
 }
 
 }  // namespace

@@ -13,6 +13,7 @@ import type { ModelSpec } from '../../lib/model/spec';
 import { buildInfo, openEngine } from '../../lib/native/engine';
 import { softmax } from '../../lib/probability';
 import { largestDifference, logitsOf, type Rows } from '../golden/engine-answers';
+import { TOLERANCES } from '../golden/tolerances';
 
 const LENGTHS = [1, 2, 33, 300, 704, 1291, 2047, 2048];
 /** Rows of a call of ours, so that it has several waves: streamed weights are shared by two. */
@@ -53,12 +54,6 @@ async function answers(spec: ModelSpec, compute: Compute, weights: WeightStorage
   }
 }
 
-/**
- * What transformers in bf16 is off transformers in f32 on models of these sizes and rows of these lengths, relative to all
- * logits (test/gpu/full_size.py, docs/performance.md): as far off an engine of 16 bits may be.
- */
-const MOST = { gemma2: 3.5e-2, llama: 1.3e-1 } as const;
-
 interface Distance {
   /** Of all logits, by their Euclidean norms. */
   readonly relative: number;
@@ -85,6 +80,7 @@ describe('full-size models', () => {
       for (const { spec } of models) {
         const once = await answers(spec, 'ggml', 'auto');
         const expected = Array.from({ length: REPEATED }, () => once).flat();
+        const own: Rows[] = [];
         for (const [compute, weights] of MODES) {
           const how = `${spec.name}, ${compute} ${weights}`;
           const found = await answers(spec, compute, weights).catch((error: unknown) => {
@@ -100,7 +96,16 @@ describe('full-size models', () => {
             `${how}: logits off by ${relative.toExponential(1)}, |Δp| at most ${probability.toExponential(1)}`,
           );
           if (compute === 'fp8') continue; // said, not held
-          assert.ok(relative <= MOST[spec.architecture], `${how}: logits off by ${relative}`);
+          const most = TOLERANCES.fullSize[spec.architecture];
+          assert.ok(relative <= most.logits, `${how}: logits off by ${relative}`);
+          assert.ok(probability <= most.largest, `${how}: |Δp| ${probability}`);
+          own.push(found);
+        }
+        const [first = [], ...others] = own;
+        for (const other of others) {
+          const { relative } = distanceOf(other, first);
+          context.diagnostic(`${spec.name}: two of ours ${relative.toExponential(1)} apart`);
+          assert.ok(relative <= TOLERANCES.fullSizeTypes[spec.architecture], `${spec.name}: ${relative} apart`);
         }
       }
     },

@@ -136,8 +136,7 @@ void Forward::begin(const DeviceBatch & batch, const Kept & kept) {
 void Forward::run_layer(const DeviceBatch & batch, const Kept & kept, int32_t layer) {
   const Rows rows = project(batch, kept, layer);
   const bool last = layer == shape_.layers - 1;
-  attend(rows, batch.packing.tokens, last ? last_q_.data() : qkv_, last ? shape_.q_size() : shape_.qkv_size(),
-         shape_.window_of(layer));
+  attend(rows, shape_.window_of(layer));
   finish_attention(rows, layer);
   feed_forward(rows, layer);
   if (!last) return;
@@ -196,7 +195,7 @@ Forward::Rows Forward::project(const DeviceBatch & batch, const Kept & kept, int
     multiply(weight, {0, qkv}, {h, w, qkv_, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
     turn_keys(batch);
     const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.tiles_at());
-    return {packing.tokens, kept.x.as<float>(), kept.h.data(), tiles, packing.tiles};
+    return {packing.tokens, kept.x.as<float>(), kept.h.data(), qkv_, qkv, packing.tokens, tiles, packing.tiles};
   }
   multiply(weight, {q, qkv - q}, {h, w, qkv_ + q * 2, packing.tokens, 0, 0, qkv, scale, nullptr, {}, {}});
   turn_keys(batch);
@@ -205,7 +204,8 @@ Forward::Rows Forward::project(const DeviceBatch & batch, const Kept & kept, int
   gather_rows(h, last, packing.rows, shape_.hidden * element_bytes(compute_), last_h_.data(), stream_.get());
   multiply(weight, {0, q}, {last_h_.data(), w, last_q_.data(), packing.rows, 0, 0, q, scale, nullptr, {}, {}});
   const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(batch.run + packing.last_tiles_at());
-  return {packing.rows, last_x_.as<float>(), last_h_.data(), tiles, packing.last_tiles};
+  return {packing.rows, last_x_.as<float>(), last_h_.data(), last_q_.data(), q, packing.tokens,
+          tiles,        packing.last_tiles};
 }
 
 void Forward::turn_keys(const DeviceBatch & batch) {
@@ -219,12 +219,12 @@ void Forward::turn_keys(const DeviceBatch & batch) {
   rope(args, stream_.get());
 }
 
-void Forward::attend(const Rows & rows, int64_t kv_rows, const void * q, int64_t q_stride, int32_t window) {
+void Forward::attend(const Rows & rows, int32_t window) {
   AttentionArgs args{};
-  args.q = q, args.q_stride = q_stride;
+  args.q = rows.q, args.q_stride = rows.q_stride;
   args.k = qkv_ + shape_.q_size() * 2;
   args.v = qkv_ + (shape_.q_size() + shape_.kv_size()) * 2;
-  args.kv_stride = shape_.qkv_size(), args.kv_rows = kv_rows;
+  args.kv_stride = shape_.qkv_size(), args.kv_rows = rows.keys;
   args.cosines = weights_.cosines.as<float>(), args.sines = weights_.sines.as<float>();
   args.out = attention_;
   args.tiles = rows.tiles, args.tile_count = rows.tile_count;

@@ -57,6 +57,9 @@ class Forward {
     int64_t count;
     float * x;
     void * h;
+    const void * q;
+    int64_t q_stride;
+    int64_t keys;  // rows of k and v: of the whole batch in any case
     const AttentionTile * tiles;
     int32_t tile_count;
   };
@@ -77,7 +80,7 @@ class Forward {
   void run_layer(const DeviceBatch & batch, const Kept & kept, int32_t layer);
   void turn_keys(const DeviceBatch & batch);
   Rows project(const DeviceBatch & batch, const Kept & kept, int32_t layer);
-  void attend(const Rows & rows, int64_t kv_rows, const void * q, int64_t q_stride, int32_t window);
+  void attend(const Rows & rows, int32_t window);
   void finish_attention(const Rows & rows, int32_t layer);
   void feed_forward(const Rows & rows, int32_t layer);
   void normalize(const Rows & rows, int32_t layer, const DeviceBuffer * post, const float * row_scale);

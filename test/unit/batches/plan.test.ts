@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { rowLengths } from '../../../bench/lengths';
-import { planBatches, takingOrder } from '../../../lib/batches/plan';
+import { planBatches, takeBatch, takingOrder } from '../../../lib/batches/plan';
 
 const LIMITS = { maxBatchTokens: 4096, maxBatchSequences: 64, padding: 'counted' } as const;
 
@@ -70,7 +70,7 @@ test('without padding every batch has its part of all lengths, and each row is t
   }
 });
 
-/** As an engine cuts a call into waves: the longest row first, each into the wave that it fills best. */
+/** As share_rows of the CUDA engine cuts a call into waves: the longest row first, each into the wave that it fills best. */
 function wavesOf(lengths: readonly number[], most: number): readonly number[] {
   const waves: number[] = [];
   for (const length of lengths.toSorted((a, b) => b - a)) {
@@ -95,14 +95,16 @@ test('without padding later rows fill the gap that a long one leaves, and four w
         8448,
       ).length > 4,
   );
-  assert.ok(fifth.length <= whole.length / 20, `${fifth.length} of ${whole.length} calls need a fifth wave`);
+  assert.ok(fifth.length <= 1, `${fifth.length} of ${whole.length} calls need a fifth wave`);
 });
 
-test('rows join a batch as long as it may have more of them', () => {
+test('rows that fill a gap are the longest that there is room for, and no more than a batch may hold', () => {
   const limits = { maxBatchTokens: 1000, maxBatchSequences: 4, padding: 'none' } as const;
-  const batches = planBatches([700, 600, 100, 90, 80, 70, 60, 50], limits);
-  for (const { rows, tokens } of batches) assert.ok(rows.length <= 4 && tokens <= 1000);
-  assert.equal(batches.flatMap(({ rows }) => rows).length, 8);
+  const lengths = [700, 600, 100, 90, 290, 80, 70];
+  const same = (length: number): number => length;
+  assert.deepEqual(takeBatch(lengths, same, limits), { batch: [700, 290], rest: [600, 100, 90, 80, 70] });
+  assert.deepEqual(takeBatch([600, 600, 90, 80, 70, 60], same, limits), { batch: [600, 90, 80, 70], rest: [600, 60] });
+  assert.deepEqual(takeBatch(lengths, same, { ...limits, padding: 'counted' }).batch, [700]);
 });
 
 test('padding stays under a quarter of all tokens on lengths as the data has them', () => {

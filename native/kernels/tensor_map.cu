@@ -1,4 +1,4 @@
-#include "kernels/tensor_map.h"
+#include "kernels/tensor_map.cuh"
 
 #include <cuda_runtime.h>
 
