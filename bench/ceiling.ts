@@ -15,8 +15,10 @@ export interface Ceiling {
 export interface CeilingQuery {
   readonly device: string;
   readonly architecture: string;
-  readonly type: '16-bit' | 'fp8';
+  readonly type: '16-bit' | 'f16' | 'fp8';
 }
+
+const TYPES = { '16-bit': ['f16', 'bf16'], f16: ['f16'], fp8: ['fp8 tensor'] } as const;
 
 /** The fastest of the types, as tokens a second; fp8 with one scale a tensor, as our engine has it, where that was measured. */
 export function ceilingFor(ceilings: readonly Ceiling[], query: CeilingQuery): number | undefined {
@@ -24,7 +26,7 @@ export function ceilingFor(ceilings: readonly Ceiling[], query: CeilingQuery): n
 }
 
 export function fastestCeiling(ceilings: readonly Ceiling[], query: CeilingQuery): Ceiling | undefined {
-  const types = query.type === 'fp8' ? ['fp8 tensor'] : ['f16', 'bf16'];
+  const types: readonly string[] = TYPES[query.type];
   return ceilings
     .filter(({ device, architecture }) => device === query.device && architecture === query.architecture)
     .filter(({ type }) => types.includes(type))

@@ -2,17 +2,21 @@
 
 export const FIGURES = [
   'ceiling 16-bit',
+  'ceiling f16',
   'ceiling fp8',
   'usual',
   'bf16',
+  'f16',
   'streamed',
   'fp8',
   'fixed shape',
   'bf16 fixed shape',
+  'f16 fixed shape',
   'all at once',
   'open and first batch',
   'transformers',
   'torch.compile',
+  'torch.compile f16',
   'llama.cpp',
   'llama.cpp embedding',
 ] as const;

@@ -28,6 +28,13 @@ const TARGETS: readonly Target[] = [
     unit: 'share',
   },
   {
+    what: 'f16, share of the ceiling of f16',
+    of: 'f16',
+    against: 'ceiling f16',
+    asked: { gemma2: 0.9, llama: 0.9 },
+    unit: 'share',
+  },
+  {
     what: 'all models on all devices at once, share of each alone',
     of: 'all at once',
     against: 'usual',
@@ -66,6 +73,13 @@ const TARGETS: readonly Target[] = [
     what: 'the same, both in bf16',
     of: 'bf16 fixed shape',
     against: 'torch.compile',
+    asked: { gemma2: 1.15, llama: 1.15 },
+    unit: 'times',
+  },
+  {
+    what: 'the same, both in f16',
+    of: 'f16 fixed shape',
+    against: 'torch.compile f16',
     asked: { gemma2: 1.15, llama: 1.15 },
     unit: 'times',
   },

@@ -102,7 +102,7 @@ export function outcomeOf({ lines, failure }: Printed, { name, device, facts }: 
 
 function ceilingFigures(ceilings: readonly Ceiling[], { name, device, facts }: Subject): readonly Figure[] {
   const { architecture } = facts;
-  return (['16-bit', 'fp8'] as const).flatMap((type) => {
+  return (['16-bit', 'f16', 'fp8'] as const).flatMap((type) => {
     const best = fastestCeiling(ceilings, { device, architecture, type });
     if (best === undefined) return [];
     return [{ name: `ceiling ${type}` as const, model: name, device, value: best.tokensPerSecond, how: best.type }];

@@ -41,8 +41,8 @@ const COLUMNS = [
   ...['of the ceiling, 16-bit or fp8', 'weights GiB', 'load s', 'first batch s'],
 ];
 const FIXED_BATCHES = 8;
-/** What transformers and torch.compile compute in. */
-const PEERS_TYPE = 'bf16';
+/** What torch.compile is measured in. */
+const PEERS_TYPES = ['bf16', 'f16'] as const;
 
 export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   const { placed, device } = job;
@@ -51,7 +51,13 @@ export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   for (const mode of modesOf(placed, device, job.options)) {
     if (all.some(({ mode: { weights }, used }) => used === mode.compute && weights === mode.weights)) continue;
     try {
-      all.push(await measureMode(job, mode, device !== 'cpu' && (all.length === 0 || mode.compute === PEERS_TYPE)));
+      all.push(
+        await measureMode(
+          job,
+          mode,
+          device !== 'cpu' && (all.length === 0 || PEERS_TYPES.some((type) => type === mode.compute)),
+        ),
+      );
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       const how = `batches of ${mode.limits.maxBatchTokens} tokens, compute ${mode.compute}, weights ${mode.weights}`;
@@ -118,12 +124,13 @@ function figuresOf({ placed, device }: ModelsJob, measured: Measured, isUsual: b
   const speed = measured.tokens / measured.seconds;
   const figures: Figure[] = [];
   if (isUsual) figures.push(figure('usual', speed, used));
-  if (used === PEERS_TYPE) figures.push(figure('bf16', speed, used));
+  const type = PEERS_TYPES.find((each) => each === used);
+  if (type !== undefined) figures.push(figure(type, speed, used));
   if (used.endsWith('streamed')) figures.push(figure('streamed', speed, used));
   if (used === 'fp8') figures.push(figure('fp8', speed, used));
   if (fixedSpeed !== undefined) {
     if (isUsual) figures.push(figure('fixed shape', fixedSpeed, used));
-    if (used === PEERS_TYPE) figures.push(figure('bf16 fixed shape', fixedSpeed, used));
+    if (type !== undefined) figures.push(figure(`${type} fixed shape`, fixedSpeed, used));
   }
   if (isUsual) {
     const how = `${loadSeconds.toFixed(1)} + ${firstSeconds.toFixed(1)}`;

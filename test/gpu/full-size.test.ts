@@ -1,6 +1,8 @@
 /**
  * Full-size models on our CUDA engine, against libllama's on the same files. PAIRSCORE_FULL_SIZE names the ensemble (the bench
- * writes one: npm run bench -- --synthetic), and the addon must be one with ggml's CUDA backend (PAIRSCORE_GGML_CUDA=ON).
+ * writes one: npm run bench -- --synthetic). The addon must be one with ggml's CUDA backend whose products take quantised
+ * weights as f32 (PAIRSCORE_GGML_CUDA=ON GGML_CUDA_FORCE_CUBLAS=ON): its usual ones round activations to 8 bits, which is
+ * further from the truth than anything of ours.
  */
 
 import assert from 'node:assert/strict';
@@ -15,7 +17,8 @@ import { softmax } from '../../lib/probability';
 import { logitsOf, type Rows } from '../golden/engine-answers';
 import { TOLERANCES } from '../golden/tolerances';
 
-const LENGTHS = [1, 2, 33, 300, 704, 1291, 2047, 2048];
+/** More rows than 8, which ggml multiplies in another way, rounding activations again. */
+const LENGTHS = [1, 2, 33, 40, 300, 704, 1291, 2047, 2048];
 /** Rows of a call of ours, so that it has several waves: streamed weights are shared by two. */
 const REPEATED = 3;
 const MODES = [
@@ -29,17 +32,25 @@ const path = process.env['PAIRSCORE_FULL_SIZE'];
 const hasGpu = buildInfo().devices.some(({ device }) => device !== 'cpu');
 const skip = !hasGpu ? 'no GPU' : path === undefined ? 'PAIRSCORE_FULL_SIZE names no ensemble' : false;
 
+/** What ggml expands quantised weights to, and activations, where GGML_CUDA_FORCE_CUBLAS was built in. */
+const ORACLE_TYPE = 'GGML_CUDA_CUBLAS_COMPUTE_TYPE';
+
 /** Logits of every row, as often as it was given. libllama pads all rows to the longest, ours cuts a call into waves. */
-async function answers(spec: ModelSpec, compute: Compute, weights: WeightStorage): Promise<Rows> {
+async function answers(
+  spec: ModelSpec,
+  compute: Compute,
+  weights: WeightStorage,
+  rowLengths: readonly number[] = LENGTHS,
+): Promise<Rows> {
   const repeated = compute === 'ggml' ? 1 : REPEATED;
-  const lengths = Array.from({ length: repeated }, () => LENGTHS).flat();
+  const lengths = Array.from({ length: repeated }, () => rowLengths).flat();
   const engine = await openEngine({
     basePath: spec.base,
     adapterPath: spec.adapter ?? '',
     headPath: spec.head,
     device: 'cuda:0',
     threads: 4,
-    maxBatchTokens: compute === 'ggml' ? LENGTHS.length * 2048 : 33_792,
+    maxBatchTokens: compute === 'ggml' ? lengths.length * Math.max(...lengths) : 33_792,
     maxSequenceTokens: 2048,
     maxBatchSequences: lengths.length,
     attentionSoftCap: spec.attentionSoftCap,
@@ -47,7 +58,7 @@ async function answers(spec: ModelSpec, compute: Compute, weights: WeightStorage
     weights,
   });
   try {
-    const rows = randomRows(LENGTHS, engine.info().vocabularySize);
+    const rows = randomRows(rowLengths, engine.info().vocabularySize);
     return await logitsOf(engine, Array.from({ length: repeated }, () => rows).flat(), lengths.length);
   } finally {
     await engine.close();
@@ -57,9 +68,8 @@ async function answers(spec: ModelSpec, compute: Compute, weights: WeightStorage
 interface Distance {
   /** Of all logits, by their Euclidean norms. */
   readonly relative: number;
-  /** |Δp| of all probabilities: the largest, and the mean. */
+  /** |Δp| of all probabilities. */
   readonly largest: number;
-  readonly mean: number;
 }
 
 function distanceOf(logits: Rows, expected: Rows): Distance {
@@ -70,47 +80,56 @@ function distanceOf(logits: Rows, expected: Rows): Distance {
   return {
     relative: Math.hypot(...differences(logits, expected)) / Math.hypot(...expected.flat()),
     largest: Math.max(...moved),
-    mean: moved.reduce((sum, value) => sum + value, 0) / moved.length,
   };
+}
+
+/** libllama's answers, its products in f32. */
+async function oracle(spec: ModelSpec): Promise<Rows> {
+  const short = LENGTHS.map((length) => Math.min(length, 40));
+  process.env[ORACLE_TYPE] = 'f16';
+  const coarse = await answers(spec, 'ggml', 'auto', short);
+  process.env[ORACLE_TYPE] = 'f32';
+  const fine = await answers(spec, 'ggml', 'auto', short);
+  assert.notDeepEqual(coarse, fine, 'The addon was built without GGML_CUDA_FORCE_CUBLAS=ON');
+  return answers(spec, 'ggml', 'auto');
+}
+
+/** Undefined where the device has no such mode, and says so. */
+async function ownAnswers(
+  spec: ModelSpec,
+  [compute, weights]: (typeof MODES)[number],
+  context: TestContext,
+): Promise<Rows | undefined> {
+  try {
+    return await answers(spec, compute, weights);
+  } catch (error) {
+    if (!hasErrorCode(error) || error.code !== 'ERR_USAGE') throw error;
+    context.diagnostic(`${spec.name}, ${compute} ${weights}: not here, ${error.message}`);
+    return undefined;
+  }
 }
 
 describe('full-size models', () => {
   it(
-    "answer as on libllama's CUDA engine, as closely as transformers in 16 bits does",
+    "answer as on libllama's CUDA engine, far more closely than transformers in 16 bits does",
     { skip },
     async (context: TestContext) => {
       const { models } = await readEnsemble(path ?? '');
+      const tooFar: string[] = [];
       for (const { spec } of models) {
-        const once = await answers(spec, 'ggml', 'auto');
+        const once = await oracle(spec);
         const expected = Array.from({ length: REPEATED }, () => once).flat();
-        const own: Rows[] = [];
-        for (const [compute, weights] of MODES) {
-          const how = `${spec.name}, ${compute} ${weights}`;
-          const found = await answers(spec, compute, weights).catch((error: unknown) => {
-            if (hasErrorCode(error) && error.code === 'ERR_USAGE') return error.message;
-            throw error;
-          });
-          if (typeof found === 'string') {
-            context.diagnostic(`${how}: not here, ${found}`);
-            continue;
-          }
-          const { relative, largest, mean } = distanceOf(found, expected);
-          context.diagnostic(
-            `${how}: logits off by ${relative.toExponential(1)}, |Δp| at most ${largest.toExponential(1)}, mean ${mean.toExponential(1)}`,
-          );
-          if (compute === 'fp8') continue; // said, not held
-          assert.ok(relative <= TOLERANCES.fullSize[spec.architecture], `${how}: logits off by ${relative}`);
-          assert.ok(largest <= TOLERANCES.quantised.largest, `${how}: |Δp| ${largest}`);
-          assert.ok(mean <= TOLERANCES.quantised.mean, `${how}: mean |Δp| ${mean}`);
-          own.push(found);
-        }
-        const [first = [], ...others] = own;
-        for (const other of others) {
-          const { relative } = distanceOf(other, first);
-          context.diagnostic(`${spec.name}: two of ours ${relative.toExponential(1)} apart`);
-          assert.ok(relative <= TOLERANCES.fullSizeTypes[spec.architecture], `${spec.name}: ${relative} apart`);
+        for (const mode of MODES) {
+          const found = await ownAnswers(spec, mode, context);
+          if (found === undefined) continue;
+          const { relative, largest } = distanceOf(found, expected);
+          const said = `${spec.name}, ${mode.join(' ')}: logits off by ${relative.toExponential(1)}, |Δp| at most ${largest.toExponential(1)}`;
+          context.diagnostic(said);
+          const near = relative <= TOLERANCES.fullSize[spec.architecture] && largest <= TOLERANCES.sixteenBit;
+          if (mode[0] !== 'fp8' && !near) tooFar.push(said); // fp8's is said, not held
         }
       }
+      assert.deepEqual(tooFar, []);
     },
   );
 });

@@ -1,36 +1,36 @@
 """Full-size parity: the CUDA engine on synthetic Gemma-2 9B / Llama-3 8B files against transformers on the same weights.
 
-usage: full_size.py gemma|llama GGUF_PY_DIR MODELS_DIR PREFILL_BINARY
-MODELS_DIR holds what peers/synthetic_gguf.py wrote (gq or lq, and lora). Writes the head, loads the same weights into
-transformers in f32 (blocks dequantised here, in torch, independently of ggml), and prints each one's relative logit
-error against f32 and the largest difference of a probability.
+usage: full_size.py FOLDER PREFILL_BINARY
+FOLDER holds base.gguf, adapter.gguf and head.gguf as the bench writes them (npm run bench -- --synthetic). Loads the same
+weights into transformers in f32 (blocks dequantised here, in torch, independently of ggml), and prints each one's relative
+logit error against f32 and the largest difference of a probability. Python needs torch, transformers and gguf.
 """
-import os, subprocess, sys, time
+import subprocess, sys, tempfile, time
 import numpy as np
 import torch
-which, gguf_dir, models, prefill = sys.argv[1:5]
-sys.path.insert(0, gguf_dir)
 import gguf
 from gguf import GGMLQuantizationType as T
-
-gemma = which == 'gemma'
-D, L, H, KV, HD, F, V = (3584, 42, 16, 8, 256, 14336, 256000) if gemma else (4096, 32, 32, 8, 128, 14336, 128256)
-arch = 'gemma2' if gemma else 'llama'
-base = f'{models}/{"gemma2-q4k" if gemma else "llama3-q8"}.gguf'
-lora = f'{models}/{"gemma2" if gemma else "llama3"}-lora.gguf'
-head = f'{models}/{arch}-head.gguf'
-dev = 'cuda:0'
-torch.manual_seed(11)
-
-score = torch.randn(3, D) / D ** 0.5
-writer = gguf.GGUFWriter(head, 'pairscore-head')
-writer.add_string('pairscore.head.architecture', arch)
-writer.add_uint32('pairscore.head.hidden_size', D)
-writer.add_tensor('score.weight', score.numpy())
-writer.write_header_to_file(); writer.write_kv_data_to_file(); writer.write_tensors_to_file(); writer.close()
-if len(sys.argv) > 5 and sys.argv[5] == 'head':
-    sys.exit()
 from transformers import Gemma2Config, Gemma2ForSequenceClassification, LlamaConfig, LlamaForSequenceClassification
+folder, prefill = sys.argv[1:3]
+
+base, lora, head = (f'{folder}/{name}.gguf' for name in ('base', 'adapter', 'head'))
+reader = gguf.GGUFReader(base)
+tensors = {t.name: t for t in reader.tensors}
+adapter_file = gguf.GGUFReader(lora)
+adapter = {t.name: t for t in adapter_file.tensors}
+arch = bytes(reader.fields['general.architecture'].parts[-1]).decode()
+gemma = arch == 'gemma2'
+
+
+def fact(name, file=reader):
+    return file.fields[name].parts[-1][0].item()
+
+
+D, L, H, KV, F = (fact(f'{arch}.{name}') for name in
+                  ('embedding_length', 'block_count', 'attention.head_count', 'attention.head_count_kv', 'feed_forward_length'))
+HD, V = int(tensors['blk.0.attn_q.weight'].shape[1]) // H, int(tensors['token_embd.weight'].shape[1])
+alpha = fact('adapter.lora.alpha', adapter_file)
+dev = 'cuda:0'
 
 
 def half(b):
@@ -70,8 +70,6 @@ def dequantize(data, kind, rows, columns):
 
 
 started = time.time()
-tensors = {t.name: t for t in gguf.GGUFReader(base).tensors}
-adapter = {t.name: t for t in gguf.GGUFReader(lora).tensors}
 
 
 def weight(name, heads=0):
@@ -81,7 +79,7 @@ def weight(name, heads=0):
     if name + '.lora_a' in adapter:
         a = torch.from_numpy(adapter[name + '.lora_a'].data.astype(np.float32)).to(dev)
         b = torch.from_numpy(adapter[name + '.lora_b'].data.astype(np.float32)).to(dev)
-        w = w + 32.0 / a.shape[0] * (b.double() @ a.double()).float()
+        w = w + alpha / a.shape[0] * (b.double() @ a.double()).float()
     if heads and not gemma:  # llama.cpp interleaves the halves of Llama's q and k
         w = w.view(heads, HD // 2, 2, columns).transpose(1, 2).reshape(rows, columns)
     return w if len(t.shape) == 2 else w[0]
@@ -99,22 +97,29 @@ with torch.device(dev):
 model.eval()
 names = {'self_attn.q_proj': ('attn_q', H), 'self_attn.k_proj': ('attn_k', KV), 'self_attn.v_proj': ('attn_v', 0), 'self_attn.o_proj': ('attn_output', 0),
          'mlp.gate_proj': ('ffn_gate', 0), 'mlp.up_proj': ('ffn_up', 0), 'mlp.down_proj': ('ffn_down', 0)}
-with torch.no_grad():
+
+
+@torch.no_grad()
+def fill():  # the synthetic norms are ones: Gemma's default of 1 + 0, Llama's default of 1
     model.model.embed_tokens.weight.copy_(weight('token_embd.weight'))
-    model.score.weight.copy_(score.to(dev))
+    score = {t.name: t for t in gguf.GGUFReader(head).tensors}['score.weight']
+    model.score.weight.copy_(torch.from_numpy(score.data.astype(np.float32).reshape(3, D)).to(dev))
     for i, layer in enumerate(model.model.layers):
         for theirs, (ours, heads) in names.items():
             module = layer
             for part in theirs.split('.'):
                 module = getattr(module, part)
             module.weight.copy_(weight(f'blk.{i}.{ours}.weight', heads))
-    # the synthetic norms are ones: Gemma's default of 1 + 0, Llama's default of 1
-print(f'# {which}: weights into transformers in {time.time() - started:.0f} s', flush=True)
+
+
+fill()
+print(f'# {arch}: weights into transformers in {time.time() - started:.0f} s', flush=True)
 
 rng = np.random.default_rng(5)
 rows = [rng.integers(5, V, n).tolist() for n in (1, 40, 133, 300, 481, 704, 1024, 2048)]
-with open(f'{models}/{arch}-tokens.txt', 'w') as file:
-    file.writelines(' '.join(map(str, row)) + '\n' for row in rows)
+ids_file = tempfile.NamedTemporaryFile('w', suffix='.txt')
+ids_file.writelines(' '.join(map(str, row)) + '\n' for row in rows)
+ids_file.flush()
 
 
 def transformers_logits():
@@ -130,13 +135,14 @@ def report(name, logits):
     error = ((logits - exact).norm() / exact.norm()).item()
     each = ((logits - exact).norm(dim=1) / exact.norm(dim=1)).max().item()
     probability = (logits.softmax(1) - exact.softmax(1)).abs().max().item()
-    print(f'{which} {name:28s} relative logit error {error:.2e} (worst row {each:.2e}), largest probability difference {probability:.2e}', flush=True)
+    print(f'{arch} {name:28s} relative logit error {error:.2e} (worst row {each:.2e}), largest probability difference {probability:.2e}', flush=True)
 
 
 exact = transformers_logits()
 print('# logits of f32, first rows', exact[:3].tolist())
 for dtype in (torch.bfloat16, torch.float16):
     model = model.to(dtype)
+    fill()  # each type rounds the f32 weights, not those of the type before
     report(f'transformers {str(dtype)[6:]} eager', transformers_logits())
     if dtype == torch.bfloat16:
         model.set_attn_implementation('sdpa')
@@ -146,8 +152,8 @@ for dtype in (torch.bfloat16, torch.float16):
 del model
 torch.cuda.empty_cache()
 for compute, weights in (('bf16', 'resident'), ('f16', 'resident'), ('bf16', 'streamed'), ('fp8', 'resident')):
-    done = subprocess.run([prefill, base, lora, head, compute, weights, '8192', f'@{models}/{arch}-tokens.txt'], capture_output=True, text=True)
+    done = subprocess.run([prefill, base, lora, head, compute, weights, '8192', f'@{ids_file.name}'], capture_output=True, text=True)
     if done.returncode:
-        print(f'{which} {compute} {weights} failed: {done.stderr}')
+        print(f'{arch} {compute} {weights} failed: {done.stderr}')
         continue
     report(f'pairscore {compute} {weights}', torch.tensor([[float(x) for x in line.split()] for line in done.stdout.splitlines()]))
