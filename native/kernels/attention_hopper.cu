@@ -221,9 +221,11 @@ struct AttendHopper : AttentionBlock<kSize> {
     }
   }
 
-  __device__ int hear_item() {
+  // -1 when there are no more.
+  __device__ int hear_item(AttentionTile & tile) {
     barrier_wait(base + At::item_full + turns.slot * 8, turns.parity);
-    const int index = *reinterpret_cast<volatile int *>(shared + At::indices + turns.slot * 4);
+    const int index = *reinterpret_cast<const int *>(shared + At::indices + turns.slot * 4);
+    tile = *reinterpret_cast<const AttentionTile *>(shared + At::tiles + turns.slot * 16);
     __syncwarp();
     barrier_arrive(base + At::item_empty + turns.slot * 8, lane == 0);
     turns.advance();
@@ -233,14 +235,15 @@ struct AttendHopper : AttentionBlock<kSize> {
   __device__ void multiply() {
     if (group == 1) pass_turn();
     int index = blockIdx.x;
-    Item item(args, index, kStep);
+    AttentionTile tile = Block::tile_of(index);
+    Item item(args, index, tile, kStep);
     fetch_q<0, kFetches>(item);
     while (index >= 0) {
       place_q(item);
-      index = hear_item();
-      const Item next(args, max(index, 0), kStep);
       attend(item);
       start_values();
+      index = hear_item(tile);
+      const Item next(args, max(index, 0), tile, kStep);
       fetch_q<0, kEarly>(next);
       finish_values();
       meet_group();  // all are done with the q tile

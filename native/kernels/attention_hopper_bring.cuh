@@ -32,8 +32,8 @@ struct Layout {
   static constexpr int key_full = v + kValueSlots * step_bytes, key_empty = key_full + kKeySlots * 8;
   static constexpr int value_full = key_empty + kKeySlots * 8, value_empty = value_full + kValueSlots * 8;
   static constexpr int item_full = value_empty + kValueSlots * 8, item_empty = item_full + kItemSlots * 8;
-  static constexpr int last_values = item_empty + kItemSlots * 8, indices = last_values + 8;
-  static constexpr int end = indices + kItemSlots * 4;
+  static constexpr int last_values = item_empty + kItemSlots * 8, tiles = (last_values + 8 + 15) / 16 * 16;
+  static constexpr int indices = tiles + kItemSlots * 16, end = indices + kItemSlots * 4;
 };
 
 struct Maps {
@@ -47,10 +47,8 @@ struct Item {
   int first_head;
   int first, end;  // positions of keys
 
-  __device__ Item(const AttentionArgs & args, int index, int keys) {
-    const int units = args.q_heads / kGroups;
-    tile = args.tiles[index / units];
-    first_head = index % units * kGroups;
+  __device__ Item(const AttentionArgs & args, int index, const AttentionTile & its_tile, int keys) : tile(its_tile) {
+    first_head = index % (args.q_heads / kGroups) * kGroups;
     first = args.window > 0 ? max(0, tile.q_position - args.window + 1) / keys * keys : 0;
     end = tile.q_position + tile.q_count;
   }
@@ -112,7 +110,9 @@ struct AttentionBlock {
     barrier_arrive(base + At::value_full + values.slot * 8, lane == 0);
   }
 
-  // The next item that no block has, for all warps of this one: -1 when there are no more.
+  __device__ AttentionTile tile_of(int index) const { return args.tiles[max(index, 0) / (args.q_heads / kGroups)]; }
+
+  // The next item that no block has: -1 when there are no more.
   __device__ int take_item() {
     int index = 0;
     if (lane == 0) index = int(gridDim.x) + atomicAdd(args.queue, 1);
@@ -120,9 +120,13 @@ struct AttentionBlock {
     return index < items ? index : -1;
   }
 
-  __device__ void tell_item(int index) {
+  // To all warps of this block.
+  __device__ void tell_item(int index, const AttentionTile & tile) {
     barrier_wait(base + At::item_empty + turns.slot * 8, turns.parity ^ 1);
-    if (lane == 0) *reinterpret_cast<volatile int *>(shared + At::indices + turns.slot * 4) = index;
+    if (lane == 0) {
+      *reinterpret_cast<AttentionTile *>(shared + At::tiles + turns.slot * 16) = tile;
+      *reinterpret_cast<int *>(shared + At::indices + turns.slot * 4) = index;
+    }
     barrier_arrive(base + At::item_full + turns.slot * 8, lane == 0);
     turns.advance();
   }
@@ -137,12 +141,16 @@ struct AttentionBlock {
   }
 
   __device__ void bring() {
-    int last_parity = 0;
-    for (int index = blockIdx.x, following; index >= 0; index = following) {
-      following = take_item();
-      tell_item(following);
-      const Item item(args, index, kStep);
+    int last_parity = 0, index = blockIdx.x;
+    AttentionTile tile = tile_of(index);
+    while (index >= 0) {
+      const Item item(args, index, tile, kStep);
       for (int first = item.first; first < item.end; first += kStep) {
+        if (first + kStep >= item.end) {
+          // No earlier, since another block may be free for it before this one is; no later, since its first keys wait.
+          index = take_item();
+          tile = tile_of(index);
+        }
         barrier_wait(base + At::key_empty + keys.slot * 8, keys.parity ^ 1);
         if (lane == 0)
           bring_boxes(maps.k, item, first, {At::k + keys.slot * At::step_bytes, base + At::key_full + keys.slot * 8});
@@ -156,6 +164,7 @@ struct AttentionBlock {
         }
         values.advance();
       }
+      tell_item(index, tile);
     }
     leave_queue();
   }
