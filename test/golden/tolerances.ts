@@ -10,8 +10,8 @@ export const TOLERANCES = {
   /** 16-bit products on a GPU, of the same weights. */
   sixteenBit: 5e-3,
   /**
-   * Logits of full-size synthetic models, relative to all of them, against libllama in f32: twice what our bf16 and f16 together
-   * are off transformers in f32 there (test/gpu/full_size.py), a quarter to a seventh of what transformers in bf16 is off.
+   * Logits of full-size synthetic models, relative to all of them, against libllama in f32: a quarter of what transformers in
+   * bf16 is off there, 3.2e-2 and 1.4e-1 (test/gpu/full_size.py; our bf16 1.8e-3 and 1.9e-2, our f16 4e-4 and 3e-3).
    */
-  fullSize: { gemma2: 8e-3, llama: 1.8e-2 },
+  fullSize: { gemma2: 8e-3, llama: 3.5e-2 },
 } as const;

@@ -50,7 +50,7 @@ async function answers(
     headPath: spec.head,
     device: 'cuda:0',
     threads: 4,
-    maxBatchTokens: compute === 'ggml' ? lengths.length * Math.max(...lengths) : 33_792,
+    maxBatchTokens: compute === 'ggml' ? lengths.length * 2048 : 33_792,
     maxSequenceTokens: 2048,
     maxBatchSequences: lengths.length,
     attentionSoftCap: spec.attentionSoftCap,
@@ -125,7 +125,8 @@ describe('full-size models', () => {
           const { relative, largest } = distanceOf(found, expected);
           const said = `${spec.name}, ${mode.join(' ')}: logits off by ${relative.toExponential(1)}, |Δp| at most ${largest.toExponential(1)}`;
           context.diagnostic(said);
-          const near = relative <= TOLERANCES.fullSize[spec.architecture] && largest <= TOLERANCES.sixteenBit;
+          const allowed = mode[0] === 'f16' ? TOLERANCES.sixteenBit : TOLERANCES.quantised.largest;
+          const near = relative <= TOLERANCES.fullSize[spec.architecture] && largest <= allowed;
           if (mode[0] !== 'fp8' && !near) tooFar.push(said); // fp8's is said, not held
         }
       }

@@ -92,6 +92,20 @@ std::vector<float> row_of(const std::vector<float> & logits, size_t row) {
 
 void append(std::vector<float> & all, const std::vector<float> & row) { all.insert(all.end(), row.begin(), row.end()); }
 
+// A row that rounding turns into another one, as a square can, must not hide the others: nine rows of ten within five times
+// the tolerance, and half of them within it.
+void expect_rows_close(const std::vector<float> & found, const std::vector<float> & wanted, double tolerance,
+                       const std::string & what) {
+  std::vector<double> errors;
+  for (size_t row = 0; row < found.size() / 3; row++)
+    errors.push_back(relative_error(row_of(found, row), row_of(wanted, row)));
+  std::sort(errors.begin(), errors.end());
+  const auto at = [&](double share) { return errors[static_cast<size_t>(share * static_cast<double>(errors.size()))]; };
+  expect(at(0.5) <= tolerance && at(0.9) <= 5 * tolerance,
+         what + ": half of the rows are off by up to " + std::to_string(at(0.5)) + ", nine of ten by up to " +
+             std::to_string(at(0.9)) + ", where " + std::to_string(tolerance) + " and five times that are allowed");
+}
+
 bool is_finite(const std::vector<float> & row) {
   return std::all_of(row.begin(), row.end(), [](float value) { return std::isfinite(value); });
 }
@@ -205,14 +219,13 @@ TEST("rows that overflow are computed again in batches that share expanded weigh
     }
     // From the second call on the engine is one of bf16: too many rows had to be computed twice.
     expect_close(found[0], wanted[0], call == 0 ? 2e-3 : 2e-2, "quiet rows, call " + std::to_string(call));
-    // As above: rows that a square makes loud are unkind to rounding, and batches differ in theirs.
-    expect_close(found[1], wanted[1], 5 * kBf16, "loud rows, call " + std::to_string(call));
+    expect_rows_close(found[1], wanted[1], kBf16, "loud rows, call " + std::to_string(call));
     std::vector<float> loud_found, loud_truth;
     for (size_t row = 0; row < checked; row += 3) {
       append(loud_found, row_of(logits, row));
       append(loud_truth, row_of(truth, row));
     }
-    expect_close(loud_found, loud_truth, 5 * kBf16, "loud rows against the truth, call " + std::to_string(call));
+    expect_rows_close(loud_found, loud_truth, kBf16, "loud rows against the truth, call " + std::to_string(call));
     expect(engine->info().rows_in_bf16 == 600 + call * 1800,
            std::to_string(engine->info().rows_in_bf16) + " rows in bf16");
   }
