@@ -121,14 +121,11 @@ void Bench::elementwise() {
                      weight = random_values(hidden * 4, 5);
   const float * post = s_.soft_cap > 0 ? weight.as<float>() : nullptr;
   const double norm_bytes = static_cast<double>(t * hidden) * 12;
-  NormArgs norm{tokens_,  s_.hidden, 1e-6f,         y.data(),      nullptr, post,   x.as<float>(), weight.as<float>(),
-                h.data(), 1.f,       Element::bf16, Element::bf16, {},      nullptr};
-  time("add_norm", norm_bytes, [&] { add_norm(norm, stream_.get()); });
-  const DeviceBuffer owed = random_values(t * hidden * 2, 8), factors = random_values(t * 4, 9);
-  norm.put_off = factors.as<float>();
-  time("add_norm that puts off", static_cast<double>(t * hidden) * 8, [&] { add_norm(norm, stream_.get()); });
-  norm.put_off = nullptr, norm.owed = {owed.data(), factors.as<float>(), post};
-  time("add_norm of two sums", static_cast<double>(t * hidden) * 14, [&] { add_norm(norm, stream_.get()); });
+  time("add_norm", norm_bytes, [&] {
+    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.as<float>(), weight.as<float>(), h.data(), 1.f,
+              Element::bf16, Element::bf16},
+             stream_.get());
+  });
   const DeviceBuffer gate_up = random_values(t * feed * 4, 6), gated(t * feed * 2), scales(t * 4);
   const Activation activation = s_.soft_cap > 0 ? Activation::gelu_tanh : Activation::silu;
   time("gate", static_cast<double>(t * feed) * 6, [&] {

@@ -109,7 +109,7 @@ function workBytes(shape: BaseShape, maxLength: number, { batch, storage }: Work
   const kept = storage === 'streamed' ? tokensSharing(maxLength, batch) : wave;
   // Attention is over before gate and up begin, in the same place.
   const widest = Math.max(qkv + query, 2 * feedForward) * WIDE;
-  const each = hidden * WIDE + F32 + widest + feedForward * activation + narrow;
+  const each = hidden * WIDE + widest + feedForward * activation + narrow;
   const last = hidden * (2 * F32 + activation) + query * WIDE;
   const expanded = WIDE * expandedValues(shape, maxLength, { batch, storage });
   return (

@@ -7,20 +7,6 @@ namespace {
 
 constexpr int kMostThreads = 512;
 
-__device__ void add_scaled(const float (&y)[8], float factor, const float * post, int64_t column, float (&x)[8]) {
-  float weight[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-  if (post) load8(post + column, weight);
-#pragma unroll
-  for (int i = 0; i < 8; i++) x[i] += y[i] * factor * weight[i];
-}
-
-template <typename T>
-__device__ void add_owed(const OwedSum & owed, int64_t first, int64_t column, float factor, float (&x)[8]) {
-  float y[8];
-  load8(static_cast<const T *>(owed.y) + first + column, y);
-  add_scaled(y, factor, owed.post, column, x);
-}
-
 // kEights: groups of 8 columns that one thread holds.
 template <int kEights, typename T, typename H>
 __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_kernel(NormArgs args) {
@@ -33,16 +19,17 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
     const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
     if (c >= columns) continue;
     load8(args.x + row * columns + c, x[e]);
-    if (args.y) load8(static_cast<const T *>(args.y) + row * columns + c, y[e]);
-    if (args.owed.y) add_owed<T>(args.owed, row * columns, c, args.owed.factor[row], x[e]);
     if (!args.y) continue;
+    load8(static_cast<const T *>(args.y) + row * columns + c, y[e]);
+    const float scale = args.y_row_scale ? args.y_row_scale[row] : 1.f;
 #pragma unroll
-    for (int i = 0; i < 8; i++) y_squares += y[e][i] * y[e][i];
+    for (int i = 0; i < 8; i++) {
+      y[e][i] *= scale;
+      y_squares += y[e][i] * y[e][i];
+    }
   }
-  float y_factor = args.y && args.y_row_scale ? args.y_row_scale[row] : 1.f;
-  if (args.y && args.post)
-    y_factor *= rsqrtf(y_factor * y_factor * block_reduce(y_squares, shared, Add()) / columns + args.epsilon);
-  if (args.put_off && threadIdx.x == 0) args.put_off[row] = y_factor;
+  float y_inverse = 1;
+  if (args.y && args.post) y_inverse = rsqrtf(block_reduce(y_squares, shared, Add()) / columns + args.epsilon);
 
   float x_squares = 0;
 #pragma unroll
@@ -50,8 +37,11 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
     const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
     if (c >= columns) continue;
     if (args.y) {
-      add_scaled(y[e], y_factor, args.post, c, x[e]);
-      if (!args.put_off) store8(args.x + row * columns + c, x[e]);
+      float post[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+      if (args.post) load8(args.post + c, post);
+#pragma unroll
+      for (int i = 0; i < 8; i++) x[e][i] += y[e][i] * y_inverse * post[i];
+      store8(args.x + row * columns + c, x[e]);
     }
 #pragma unroll
     for (int i = 0; i < 8; i++) x_squares += x[e][i] * x[e][i];

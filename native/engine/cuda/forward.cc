@@ -37,12 +37,11 @@ Forward::Forward(const ModelShape & shape, const Weights & weights, const Forwar
     kept_.push_back({buffer(tokens, shape.hidden * 4), buffer(tokens, shape.hidden * activation)});
   }
   const int64_t qkv = shape.qkv_size() * 2, attention = shape.q_size() * 2, gate_up = int64_t(shape.feed_forward) * 4;
-  wide_ = buffer(tokens, std::max({qkv + attention, gate_up, int64_t(shape.hidden) * 2}));
-  qkv_ = gate_up_ = down_ = wide_.as<char>();
+  wide_ = buffer(tokens, std::max(qkv + attention, gate_up));
+  qkv_ = gate_up_ = wide_.as<char>();
   attention_ = qkv_ + padded(tokens) * qkv;
   gated_ = buffer(tokens, shape.feed_forward * activation);
   y_ = buffer(tokens, shape.hidden * 2);
-  y_factors_ = buffer(tokens, sizeof(float));
   last_x_ = buffer(rows, shape.hidden * 4);
   last_h_ = buffer(rows, shape.hidden * activation);
   last_q_ = buffer(rows, shape.q_size() * 2);
@@ -247,10 +246,7 @@ void Forward::finish_attention(const Rows & rows, int32_t layer) {
   }
   multiply(weights.output, {0, shape_.hidden},
            {in, use(layer, kOutput), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
-  NormArgs args = norm_args(rows, 2 * layer + 1);
-  args.y = y_.data(), args.y_row_scale = row_scale, args.post = post_norm(weights.post_attention_norm);
-  args.put_off = y_factors_.as<float>();
-  add_norm(args, stream_.get());
+  normalize(rows, 2 * layer + 1, shape_.post_norms ? &weights.post_attention_norm : nullptr, row_scale);
 }
 
 void Forward::feed_forward(const Rows & rows, int32_t layer) {
@@ -263,31 +259,25 @@ void Forward::feed_forward(const Rows & rows, int32_t layer) {
   products_.run_gated(gate_up, {gate_up_, rows.count, shape_.feed_forward, shape_.activation, gated_.data(),
                                 row_scales_.as<float>(), wide(), compute_});
   multiply(weights.down, {0, shape_.hidden},
-           {gated_.data(), use(layer, kDown), down_, rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
-  NormArgs args = norm_args(rows, 2 * layer + 2);
-  args.y = down_, args.y_row_scale = narrow() ? row_scales_.as<float>() : nullptr;
-  args.post = post_norm(weights.post_feed_norm);
-  args.owed = {y_.data(), y_factors_.as<float>(), post_norm(weights.post_attention_norm)};
-  add_norm(args, stream_.get());
+           {gated_.data(), use(layer, kDown), y_.data(), rows.count, 0, 0, shape_.hidden, nullptr, nullptr, {}, {}});
+  normalize(rows, 2 * layer + 2, shape_.post_norms ? &weights.post_feed_norm : nullptr,
+            narrow() ? row_scales_.as<float>() : nullptr);
 }
 
-const float * Forward::post_norm(const DeviceBuffer & weight) const {
-  return shape_.post_norms ? weight.as<float>() : nullptr;
-}
-
-// What adds to the residual stream and makes the input of what follows: norm 2l before attention of layer l, norm 2l + 1
+// Adds y to the residual stream and makes the input of what follows: norm 2l before attention of layer l, norm 2l + 1
 // before its feed-forward, the one past the last before the head.
-NormArgs Forward::norm_args(const Rows & rows, int32_t norm) const {
+void Forward::normalize(const Rows & rows, int32_t norm, const DeviceBuffer * post, const float * row_scale) {
   const bool last = norm == 2 * shape_.layers;
   const LayerWeights & layer = weights_.layers[static_cast<size_t>(last ? 0 : norm / 2)];
   const DeviceBuffer & next = last ? weights_.output_norm : norm % 2 == 0 ? layer.attention_norm : layer.feed_norm;
   NormArgs args{};
   args.rows = rows.count, args.columns = shape_.hidden, args.epsilon = shape_.epsilon;
+  args.y = y_.data(), args.y_row_scale = row_scale, args.post = post ? post->as<float>() : nullptr;
   args.x = rows.x, args.next = next.as<float>();
   args.h = last ? hidden_.data() : rows.h;
   args.h_scale = last || !narrow() ? 1.f : norm_inverses_[static_cast<size_t>(norm)];
   args.element = wide(), args.h_element = last ? Element::f32 : compute_;
-  return args;
+  add_norm(args, stream_.get());
 }
 
 }  // namespace pairscore

@@ -8,7 +8,6 @@
 #include "engine/cuda/packing.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/weights.h"
-#include "kernels/norm.h"
 
 namespace pairscore {
 
@@ -84,8 +83,7 @@ class Forward {
   void attend(const Rows & rows, int32_t window);
   void finish_attention(const Rows & rows, int32_t layer);
   void feed_forward(const Rows & rows, int32_t layer);
-  NormArgs norm_args(const Rows & rows, int32_t norm) const;
-  const float * post_norm(const DeviceBuffer & weight) const;
+  void normalize(const Rows & rows, int32_t layer, const DeviceBuffer * post, const float * row_scale);
   void set_norm_scales();
 
   Element wide() const { return compute_ == Element::f16 ? Element::f16 : Element::bf16; }
@@ -101,9 +99,8 @@ class Forward {
   Products products_;
   size_t bytes_ = 0;
   std::vector<Kept> kept_;                            // by place in the group
-  DeviceBuffer wide_, gated_, y_, y_factors_;         // a batch
-  char *qkv_, *attention_;                            // in wide_, beside each other
-  char *gate_up_, *down_;                             // there too, one after the other: attention is over by then
+  DeviceBuffer wide_, gated_, y_;                     // a batch
+  char *qkv_, *attention_, *gate_up_;                 // in wide_: attention is over before gate and up begin
   DeviceBuffer last_x_, last_h_, last_q_, hidden_;    // its last tokens
   DeviceBuffer queue_;                                // of attention
   DeviceBuffer narrow_attention_, row_scales_, one_;  // e4m3 only
