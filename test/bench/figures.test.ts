@@ -67,6 +67,7 @@ describe('ceilings', () => {
 
   test('the fastest 16-bit type is the one quoted, and of fp8 the kind that the engine has', () => {
     assert.equal(ceilingFor(all, query), 44);
+    assert.equal(ceilingFor(all, { ...query, type: 'f16' }), 42);
     assert.equal(ceilingFor(all, { ...query, type: 'fp8' }), 75);
   });
 
@@ -155,6 +156,17 @@ describe('targets', () => {
     assert.deepEqual(resultsOf([figure('usual', 40_000), figure('llama.cpp', 9000)]), [['4.44 x', '4.00 x', 'yes']]);
   });
 
+  test('f16 stands beside what others reach in f16', () => {
+    const figures = [
+      ...[figure('f16', 37_000), figure('ceiling f16', 41_000), figure('ceiling 16-bit', 43_000)],
+      ...[figure('f16 fixed shape', 38_000), figure('torch.compile f16', 32_000), figure('torch.compile', 33_000)],
+    ];
+    assert.deepEqual(resultsOf(figures), [
+      ['90.2 %', '90.0 %', 'yes'],
+      ['1.19 x', '1.15 x', 'yes'],
+    ]);
+  });
+
   test('without both figures of a row there is no row, and another device has none', () => {
     assert.deepEqual(resultsOf([figure('usual', 1), figure('fp8', 1)]), []);
     assert.deepEqual(targetsTable([figure('usual', 1), figure('transformers', 1)], subjects, 'cuda:1').rows, []);
@@ -165,6 +177,12 @@ describe('targets', () => {
     assert.deepEqual(figuresOf('transformers', 'bfloat16 sdpa, PEFT LoRA, batch 8'), []);
     assert.deepEqual(figuresOf('llama.cpp', 'embedding, ubatch 512'), ['llama.cpp', 'llama.cpp embedding']);
     assert.deepEqual(figuresOf('llama.cpp', 'streams, ubatch 5632'), ['llama.cpp']);
+    assert.deepEqual(figuresOf('torch.compile', 'bf16 sdpa, merged, fixed 24 x 704, 60 s to compile'), [
+      'torch.compile',
+    ]);
+    assert.deepEqual(figuresOf('torch.compile', 'f16 sdpa, merged, fixed 24 x 704, 60 s to compile'), [
+      'torch.compile f16',
+    ]);
   });
 });
 
