@@ -31,11 +31,11 @@ const profiles = {
   },
 };
 
-/** The switches of options.cmake, and of ggml for the oracle of test/gpu/full-size.test.ts, that a user may set in the environment. */
+/** The switches of options.cmake and llama.cmake that a user may set in the environment. */
 const environmentSwitches = [
   'PAIRSCORE_CUDA',
   'PAIRSCORE_GGML_CUDA',
-  'GGML_CUDA_FORCE_CUBLAS',
+  'PAIRSCORE_GGML_CUBLAS',
   'PAIRSCORE_CUBLAS_INCLUDE',
   'CMAKE_CUDA_ARCHITECTURES',
   'PAIRSCORE_NATIVE',

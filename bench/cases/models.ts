@@ -49,7 +49,7 @@ export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   const all: Measured[] = [];
   const skipped: string[] = [];
   for (const mode of modesOf(placed, device, job.options)) {
-    if (all.some(({ mode: { weights }, used }) => used === mode.compute && weights === mode.weights)) continue;
+    if (all.some((measured) => isSame(measured, mode))) continue;
     try {
       all.push(
         await measureMode(
@@ -68,6 +68,11 @@ export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   const rows = all.map((measured) => tableRow(job, measured, flops));
   const figures = all.flatMap((measured, i) => figuresOf(job, measured, i === 0));
   return { tables: [{ title: 'models: one model on one device', columns: COLUMNS, rows }], skipped, figures };
+}
+
+/** Whether what was measured, perhaps as chosen by the engine, is this mode. */
+function isSame({ mode, used }: Measured, { compute, weights, limits }: Mode): boolean {
+  return used === compute && mode.weights === weights && mode.limits.maxBatchTokens === limits.maxBatchTokens;
 }
 
 async function measureMode(

@@ -1,6 +1,6 @@
 """Peer: merged transformers in bf16 and f16 under torch.compile at one fixed shape, the best that Python offers.
 
-Each shape costs minutes of compilation, so the rows cannot be scored as they are: the figure is that of full batches
+Each shape costs a minute of compilation, so the rows cannot be scored as they are: the figure is that of full batches
 of 24 x 704 tokens without any padding.  usage: transformers_compiled.py cpu|cuda:N ROWS FACTS_JSON
 """
 

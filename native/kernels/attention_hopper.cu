@@ -225,7 +225,7 @@ struct AttendHopper : AttentionBlock<kSize> {
   __device__ int hear_item(AttentionTile & tile) {
     barrier_wait(base + At::item_full + turns.slot * 8, turns.parity);
     const int index = *reinterpret_cast<const int *>(shared + At::indices + turns.slot * 4);
-    tile = *reinterpret_cast<const AttentionTile *>(shared + At::tiles + turns.slot * 16);
+    tile = *reinterpret_cast<const AttentionTile *>(shared + At::tiles + turns.slot * int(sizeof tile));
     __syncwarp();
     barrier_arrive(base + At::item_empty + turns.slot * 8, lane == 0);
     turns.advance();

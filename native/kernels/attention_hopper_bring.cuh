@@ -32,8 +32,8 @@ struct Layout {
   static constexpr int key_full = v + kValueSlots * step_bytes, key_empty = key_full + kKeySlots * 8;
   static constexpr int value_full = key_empty + kKeySlots * 8, value_empty = value_full + kValueSlots * 8;
   static constexpr int item_full = value_empty + kValueSlots * 8, item_empty = item_full + kItemSlots * 8;
-  static constexpr int last_values = item_empty + kItemSlots * 8, tiles = (last_values + 8 + 15) / 16 * 16;
-  static constexpr int indices = tiles + kItemSlots * 16, end = indices + kItemSlots * 4;
+  static constexpr int last_values = item_empty + kItemSlots * 8, tiles = last_values + 8;
+  static constexpr int indices = tiles + kItemSlots * int(sizeof(AttentionTile)), end = indices + kItemSlots * 4;
 };
 
 struct Maps {
@@ -120,11 +120,11 @@ struct AttentionBlock {
     return index < items ? index : -1;
   }
 
-  // To all warps of this block.
+  // To the warps that multiply.
   __device__ void tell_item(int index, const AttentionTile & tile) {
     barrier_wait(base + At::item_empty + turns.slot * 8, turns.parity ^ 1);
     if (lane == 0) {
-      *reinterpret_cast<AttentionTile *>(shared + At::tiles + turns.slot * 16) = tile;
+      *reinterpret_cast<AttentionTile *>(shared + At::tiles + turns.slot * int(sizeof tile)) = tile;
       *reinterpret_cast<int *>(shared + At::indices + turns.slot * 4) = index;
     }
     barrier_arrive(base + At::item_full + turns.slot * 8, lane == 0);
@@ -147,7 +147,8 @@ struct AttentionBlock {
       const Item item(args, index, tile, kStep);
       for (int first = item.first; first < item.end; first += kStep) {
         if (first + kStep >= item.end) {
-          // No earlier, since another block may be free for it before this one is; no later, since its first keys wait.
+          // No earlier, since another block may be free for it before this one is; no later, so that the wait for slots
+          // hides how long it takes.
           index = take_item();
           tile = tile_of(index);
         }

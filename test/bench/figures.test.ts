@@ -79,17 +79,21 @@ describe('ceilings', () => {
 
   test("the program's lines become tokens a second of the whole model", () => {
     const lines = parseLines(
-      '{"type":"bf16","tokens":8192,"firstMs":5,"bestMs":4,"lastingMs":4.4,"teraflops":800}\n{"copyBytesPerSecond":3e12}',
+      '{"type":"bf16","tokens":8192,"firstMs":5,"bestMs":4,"lastingMs":4.4,"teraflops":800}\n' +
+        '{"type":"f16","tokens":8192,"firstMs":5,"bestMs":4.2,"lastingMs":4.6,"teraflops":760}\n{"copyBytesPerSecond":3e12}',
     );
     const { ceilings, report } = outcomeOf(
       { lines, failure: undefined },
       { name: 'g', device: 'cuda:0', facts: GEMMA },
     );
     assert.equal(Math.round(ceilings[0]?.tokensPerSecond ?? 0), Math.round(8192 / (0.004 * 42)));
-    assert.equal(report.tables[0]?.rows.length, 2);
+    assert.equal(report.tables[0]?.rows.length, 3);
     assert.deepEqual(
       report.figures.map(({ name, how }) => [name, how]),
-      [['ceiling 16-bit', 'bf16']],
+      [
+        ['ceiling 16-bit', 'bf16'],
+        ['ceiling f16', 'f16'],
+      ],
     );
   });
 

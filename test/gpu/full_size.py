@@ -139,10 +139,14 @@ def report(name, logits):
 
 
 exact = transformers_logits()
+buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
 print('# logits of f32, first rows', exact[:3].tolist())
 for dtype in (torch.bfloat16, torch.float16):
     model = model.to(dtype)
     fill()  # each type rounds the f32 weights, not those of the type before
+    for name, buffer in buffers.items():  # frequencies of RoPE, which from_pretrained keeps in f32
+        owner, _, leaf = name.rpartition('.')
+        setattr(model.get_submodule(owner), leaf, buffer)
     report(f'transformers {str(dtype)[6:]} eager', transformers_logits())
     if dtype == torch.bfloat16:
         model.set_attn_implementation('sdpa')

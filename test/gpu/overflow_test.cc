@@ -92,22 +92,25 @@ std::vector<float> row_of(const std::vector<float> & logits, size_t row) {
 
 void append(std::vector<float> & all, const std::vector<float> & row) { all.insert(all.end(), row.begin(), row.end()); }
 
-// A row that rounding turns into another one, as a square can, must not hide the others: nine rows of ten within five times
-// the tolerance, and half of them within it.
+bool is_finite(const std::vector<float> & row) {
+  return std::all_of(row.begin(), row.end(), [](float value) { return std::isfinite(value); });
+}
+
+// A row that bf16's rounding alone turns into another one, as the square in loud_token's models can, must not hide the others:
+// all rows have logits, half of them within the tolerance and 19 of 20 within five times that.
 void expect_rows_close(const std::vector<float> & found, const std::vector<float> & wanted, double tolerance,
                        const std::string & what) {
+  expect(is_finite(found) && is_finite(wanted), what + ": a row without logits");
   std::vector<double> errors;
   for (size_t row = 0; row < found.size() / 3; row++)
     errors.push_back(relative_error(row_of(found, row), row_of(wanted, row)));
   std::sort(errors.begin(), errors.end());
-  const auto at = [&](double share) { return errors[static_cast<size_t>(share * static_cast<double>(errors.size()))]; };
-  expect(at(0.5) <= tolerance && at(0.9) <= 5 * tolerance,
-         what + ": half of the rows are off by up to " + std::to_string(at(0.5)) + ", nine of ten by up to " +
-             std::to_string(at(0.9)) + ", where " + std::to_string(tolerance) + " and five times that are allowed");
-}
-
-bool is_finite(const std::vector<float> & row) {
-  return std::all_of(row.begin(), row.end(), [](float value) { return std::isfinite(value); });
+  const size_t turned = errors.size() / 20;
+  const double median = errors[errors.size() / 2], rest = errors[errors.size() - 1 - turned];
+  expect(median <= tolerance && rest <= 5 * tolerance,
+         what + ": half of the rows are off by up to " + std::to_string(median) + ", all but " +
+             std::to_string(turned) + " by up to " + std::to_string(rest) + ", where " + std::to_string(tolerance) +
+             " and five times that are allowed");
 }
 
 int lost_rows(const std::vector<float> & logits) {
