@@ -10,11 +10,11 @@ export const TOLERANCES = {
   /** 16-bit products on a GPU, of the same weights. */
   sixteenBit: 5e-3,
   /**
-   * Full-size synthetic models against libllama in f32: of all logits, relative to them, and the largest |Δp|. About three times
-   * what an H200 gives; below what transformers rounds in the same type (docs/performance.md).
+   * Full-size synthetic models against libllama in f32: of all logits, relative to them, and the largest |Δp|. One and a half to
+   * three and a half times what an H200 gives (Llama's are noisier), and no more than transformers rounds in the same type.
    */
   fullSize: {
-    f16: { gemma2: { relative: 1e-3, moved: 5e-4 }, llama: { relative: 7e-3, moved: 2.5e-3 } },
-    bf16: { gemma2: { relative: 1e-2, moved: 3e-3 }, llama: { relative: 5e-2, moved: 1.6e-2 } },
+    f16: { gemma2: { relative: 1e-3, moved: 5e-4 }, llama: { relative: 4e-3, moved: 1.6e-3 } },
+    bf16: { gemma2: { relative: 1e-2, moved: 3e-3 }, llama: { relative: 3e-2, moved: 8e-3 } },
   },
 } as const;
