@@ -51,13 +51,8 @@ export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   for (const mode of modesOf(placed, device, job.options)) {
     if (all.some((measured) => isSame(measured, mode))) continue;
     try {
-      all.push(
-        await measureMode(
-          job,
-          mode,
-          device !== 'cpu' && (all.length === 0 || PEERS_TYPES.some((type) => type === mode.compute)),
-        ),
-      );
+      const forPeers = all.length === 0 || PEERS_TYPES.some((type) => type === mode.compute);
+      all.push(await measureMode(job, mode, device !== 'cpu' && forPeers));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       const how = `batches of ${mode.limits.maxBatchTokens} tokens, compute ${mode.compute}, weights ${mode.weights}`;

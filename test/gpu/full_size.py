@@ -69,9 +69,6 @@ def dequantize(data, kind, rows, columns):
     raise ValueError(kind)
 
 
-started = time.time()
-
-
 def weight(name, heads=0):
     t = tensors[name]
     rows, columns = (int(t.shape[1]), int(t.shape[0])) if len(t.shape) == 2 else (1, int(t.shape[0]))
@@ -112,6 +109,7 @@ def fill():  # the synthetic norms are ones: Gemma's default of 1 + 0, Llama's d
             module.weight.copy_(weight(f'blk.{i}.{ours}.weight', heads))
 
 
+started = time.time()
 fill()
 print(f'# {arch}: weights into transformers in {time.time() - started:.0f} s', flush=True)
 
