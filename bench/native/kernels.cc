@@ -120,12 +120,14 @@ void Bench::elementwise() {
   const DeviceBuffer y = random_values(t * hidden * 2, 3), x = random_values(t * hidden * 4, 4), h(t * hidden * 2),
                      weight = random_values(hidden * 4, 5);
   const float * post = s_.soft_cap > 0 ? weight.as<float>() : nullptr;
-  const double norm_bytes = static_cast<double>(t * hidden) * 12;
-  time("add_norm", norm_bytes, [&] {
-    add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.as<float>(), weight.as<float>(), h.data(), 1.f,
-              Element::bf16, Element::bf16},
-             stream_.get());
-  });
+  for (Residual form : {Residual::remainder, Residual::whole}) {
+    const bool splits = form == Residual::remainder;
+    time(splits ? "add_norm" : "add_norm, x in f32", static_cast<double>(t * hidden) * (splits ? 8 : 12), [&] {
+      add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.as<float>(), weight.as<float>(), h.data(), 1.f,
+                Element::bf16, Element::bf16, form, form, h.data(), weight.as<float>()},
+               stream_.get());
+    });
+  }
   const DeviceBuffer gate_up = random_values(t * feed * 4, 6), gated(t * feed * 2), scales(t * 4);
   const Activation activation = s_.soft_cap > 0 ? Activation::gelu_tanh : Activation::silu;
   time("gate", static_cast<double>(t * feed) * 6, [&] {

@@ -1,52 +1,84 @@
 // One block a row; each thread keeps its values of the row in registers between the passes.
-#include "kernels/device.cuh"
 #include "kernels/norm.h"
+#include "kernels/residual.cuh"
 
 namespace pairscore {
 namespace {
 
 constexpr int kMostThreads = 512;
 
-// kEights: groups of 8 columns that one thread holds.
-template <int kEights, typename T, typename H>
+// A row of the residual stream in either form.
+struct ResidualRow {
+  float * const whole;
+  const int64_t columns;
+
+  __device__ ResidualRow(const NormArgs & args, int64_t row)
+      : whole(args.x + row * args.columns), columns(args.columns) {}
+  __device__ uint2 * remainder(int64_t column) const {
+    return reinterpret_cast<uint2 *>(reinterpret_cast<char *>(whole) + column);
+  }
+  __device__ float * rms() const { return reinterpret_cast<float *>(remainder(columns)); }
+};
+
+// kEights: groups of 8 columns that one thread holds. Where x comes as a remainder there is a y without row scales.
+template <int kEights, typename T, typename H, Residual kBefore, Residual kAfter>
 __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_kernel(NormArgs args) {
   __shared__ float shared[33];
+  constexpr bool kJoins = kBefore == Residual::remainder, kSplits = kAfter == Residual::remainder;
   const int64_t row = blockIdx.x, columns = args.columns;
+  const ResidualRow residual(args, row);
+  const bool adds = kJoins || args.y;
   float x[kEights][8], y[kEights][8];
   float y_squares = 0;
 #pragma unroll
   for (int e = 0; e < kEights; e++) {
     const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
     if (c >= columns) continue;
-    load8(args.x + row * columns + c, x[e]);
-    if (!args.y) continue;
-    load8(static_cast<const T *>(args.y) + row * columns + c, y[e]);
-    const float scale = args.y_row_scale ? args.y_row_scale[row] : 1.f;
+    if constexpr (kJoins) {
+      // All loads before the first use of one.
+      Split8 split;
+      split.high = *reinterpret_cast<const uint4 *>(static_cast<const T *>(args.h_before) + row * columns + c);
+      split.remainder = *residual.remainder(c);
+      float next[8];
+      load8(args.next_before + c, next);
+      load8(static_cast<const T *>(args.y) + row * columns + c, y[e]);
+      const float rms = *residual.rms();
+      join8<T>(split, x[e]);
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-      y[e][i] *= scale;
-      y_squares += y[e][i] * y[e][i];
+      for (int i = 0; i < 8; i++) x[e][i] *= rms * reciprocal_fast(next[i]);
+    } else {
+      load8(residual.whole + c, x[e]);
+      if (!adds) continue;
+      load8(static_cast<const T *>(args.y) + row * columns + c, y[e]);
+      const float scale = args.y_row_scale ? args.y_row_scale[row] : 1.f;
+#pragma unroll
+      for (int i = 0; i < 8; i++) y[e][i] *= scale;
     }
+#pragma unroll
+    for (int i = 0; i < 8; i++) y_squares += y[e][i] * y[e][i];
   }
+  if constexpr (kJoins && !kSplits) __syncthreads();  // whole rows lie where others still read remainders
   float y_inverse = 1;
-  if (args.y && args.post) y_inverse = rsqrtf(block_reduce(y_squares, shared, Add()) / columns + args.epsilon);
+  if (adds && args.post) y_inverse = rsqrtf(block_reduce(y_squares, shared, Add()) / columns + args.epsilon);
 
   float x_squares = 0;
 #pragma unroll
   for (int e = 0; e < kEights; e++) {
     const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
     if (c >= columns) continue;
-    if (args.y) {
+    if (adds) {
       float post[8] = {1, 1, 1, 1, 1, 1, 1, 1};
       if (args.post) load8(args.post + c, post);
 #pragma unroll
       for (int i = 0; i < 8; i++) x[e][i] += y[e][i] * y_inverse * post[i];
-      store8(args.x + row * columns + c, x[e]);
+      if constexpr (!kSplits) store8(residual.whole + c, x[e]);
     }
 #pragma unroll
     for (int i = 0; i < 8; i++) x_squares += x[e][i] * x[e][i];
   }
-  const float scale = rsqrtf(block_reduce(x_squares, shared, Add()) / columns + args.epsilon) * args.h_scale;
+  const float inverse = rsqrtf(block_reduce(x_squares, shared, Add()) / columns + args.epsilon);
+  const bool finite = inverse > 0 && inverse < INFINITY;
+  const float scale = inverse * args.h_scale;
 #pragma unroll
   for (int e = 0; e < kEights; e++) {
     const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
@@ -55,20 +87,32 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
     load8(args.next + c, next);
 #pragma unroll
     for (int i = 0; i < 8; i++) x[e][i] *= scale * next[i];
-    store8(static_cast<H *>(args.h) + row * columns + c, x[e]);
+    H * h = static_cast<H *>(args.h) + row * columns + c;
+    if constexpr (kSplits) {
+      Split8 split = split8<H>(x[e]);
+      const uint32_t poison = finite ? 0 : 0x7fff7fffu;  // NaN in both types
+      split.high.x |= poison, split.high.y |= poison, split.high.z |= poison, split.high.w |= poison;
+      *reinterpret_cast<uint4 *>(h) = split.high;
+      *residual.remainder(c) = split.remainder;
+    } else {
+      store8(h, x[e]);
+    }
+  }
+  if constexpr (kSplits) {
+    if (threadIdx.x == 0) *residual.rms() = finite ? 1.f / inverse : NAN;
   }
 }
 
-template <typename T, typename H>
+template <typename T, typename H, Residual kBefore, Residual kAfter>
 void launch(const NormArgs & args, Stream stream) {
   const int64_t eights = args.columns / 8;
   const int threads = threads_for(eights);
   if (eights <= threads) {
-    add_norm_kernel<1, T, H><<<args.rows, threads, 0, stream>>>(args);
+    add_norm_kernel<1, T, H, kBefore, kAfter><<<args.rows, threads, 0, stream>>>(args);
   } else if (eights <= 2 * threads) {
-    add_norm_kernel<2, T, H><<<args.rows, threads, 0, stream>>>(args);
+    add_norm_kernel<2, T, H, kBefore, kAfter><<<args.rows, threads, 0, stream>>>(args);
   } else if (eights <= 8 * threads) {
-    add_norm_kernel<8, T, H><<<args.rows, threads, 0, stream>>>(args);
+    add_norm_kernel<8, T, H, kBefore, kAfter><<<args.rows, threads, 0, stream>>>(args);
   } else {
     throw Error(Code::internal,
                 "Expected at most 32768 columns for add_norm but received " + std::to_string(args.columns));
@@ -76,24 +120,44 @@ void launch(const NormArgs & args, Stream stream) {
   check_launch("add_norm");
 }
 
+template <typename T, typename H, Residual kBefore>
+void launch_before(const NormArgs & args, Stream stream) {
+  if (args.after == Residual::whole) return launch<T, H, kBefore, Residual::whole>(args, stream);
+  if constexpr (sizeof(H) == 2) return launch<T, H, kBefore, Residual::remainder>(args, stream);
+}
+
 template <typename T>
 void launch_for(const NormArgs & args, Stream stream) {
+  const bool whole = args.before == Residual::whole;
   switch (args.h_element) {
-    case Element::f32:
-      return launch<T, float>(args, stream);
-    case Element::f16:
-      return launch<T, __half>(args, stream);
-    case Element::bf16:
-      return launch<T, __nv_bfloat16>(args, stream);
     case Element::e4m3:
-      return launch<T, __nv_fp8_e4m3>(args, stream);
+      return launch<T, __nv_fp8_e4m3, Residual::whole, Residual::whole>(args, stream);
+    case Element::f32:
+      return whole ? launch_before<T, float, Residual::whole>(args, stream)
+                   : launch_before<T, float, Residual::remainder>(args, stream);
+    case Element::f16:
+    case Element::bf16:
+      return whole ? launch_before<T, T, Residual::whole>(args, stream)
+                   : launch_before<T, T, Residual::remainder>(args, stream);
   }
+}
+
+void check(const NormArgs & args) {
+  const bool joins = args.before == Residual::remainder, splits = args.after == Residual::remainder;
+  const bool narrow = args.h_element == Element::f16 || args.h_element == Element::bf16;
+  if (narrow && args.h_element != args.element)
+    throw Error(Code::internal, "Expected add_norm's y and h in the same 16-bit type");
+  if (joins && (!args.y || args.y_row_scale || args.h_element == Element::e4m3))
+    throw Error(Code::internal, "Expected a y without scales, and no e4m3, where add_norm's x is a remainder");
+  if (splits && (!narrow || args.h_scale != 1))
+    throw Error(Code::internal, "Expected an h in 16 bits, unscaled, where add_norm leaves a remainder");
 }
 
 }  // namespace
 
 void add_norm(const NormArgs & args, Stream stream) {
   if (args.rows == 0) return;
+  check(args);
   if (args.element == Element::f16) return launch_for<__half>(args, stream);
   launch_for<__nv_bfloat16>(args, stream);
 }

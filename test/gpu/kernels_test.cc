@@ -4,7 +4,6 @@
 #include "engine/cuda/products.h"
 #include "ggml.h"
 #include "kernels/gated_product.h"
-#include "kernels/norm.h"
 #include "kernels/rope.h"
 #include "kernels/rows.h"
 #include "kernels/weight.h"
@@ -16,63 +15,7 @@ using namespace pairscore::test;
 
 namespace {
 
-constexpr Element kWide[] = {Element::f16, Element::bf16};
 const int kRows[] = {1, 2, 31, 32, 33, 2047};
-
-std::string label(const std::string & what, Element element, int64_t rows, int64_t columns) {
-  return what + " " + name_of(element) + " " + std::to_string(rows) + " x " + std::to_string(columns);
-}
-
-void check_norm(Element element, Element h_element, int64_t rows, int64_t columns, int variant) {
-  const bool add = variant > 0, post = variant == 2, scaled = variant == 3;
-  const size_t count = static_cast<size_t>(rows * columns);
-  const std::vector<float> y = rounded(random_normal(count, 2), element),
-                           weight = random_normal(static_cast<size_t>(columns), 1);
-  const std::vector<float> next = random_normal(static_cast<size_t>(columns), 1),
-                           scales = random_normal(static_cast<size_t>(rows), 1);
-  std::vector<float> x = random_normal(count, 3), h(count), y_scaled = y;
-  const DeviceBuffer y_at = to_device(y, element), weight_at = raw_to_device(weight), next_at = raw_to_device(next),
-                     x_at = raw_to_device(x);
-  const DeviceBuffer scales_at = raw_to_device(scales), h_at = poisoned(count, h_element);
-  const float h_scale = h_element == Element::e4m3 ? 5.f : 1.f;
-  add_norm({rows, columns, 1e-5f, add ? y_at.data() : nullptr, scaled ? scales_at.as<float>() : nullptr,
-            post ? weight_at.as<float>() : nullptr, x_at.as<float>(), next_at.as<float>(), h_at.data(), h_scale,
-            element, h_element},
-           nullptr);
-  if (scaled) {
-    for (size_t i = 0; i < count; i++) y_scaled[i] *= scales[i / static_cast<size_t>(columns)];
-  }
-  add_norm_reference({rows, columns, 1e-5f, add ? y_scaled.data() : nullptr, post ? weight.data() : nullptr,
-                      next.data(), x.data(), h.data()});
-  for (float & value : h) value *= h_scale;
-  expect_close(from_device(x_at, count, Element::f32), x, 2e-6,
-               label("the residual of add_norm", element, rows, columns));
-  expect_close(from_device(h_at, count, h_element), h, tolerance_of(h_element),
-               label("the output of add_norm", h_element, rows, columns));
-}
-
-TEST("add_norm gives its twin's residual and output for every variant, type and odd size") {
-  for (Element element : kWide) {
-    for (int rows : kRows) {
-      for (int64_t columns : {64, 256, 3584, 4096, 8192}) {
-        for (int variant = 0; variant < 4; variant++) check_norm(element, element, rows, columns, variant);
-      }
-    }
-  }
-  for (Element h : {Element::f32, Element::e4m3}) {
-    for (int64_t columns : {256, 3584, 32768}) check_norm(Element::bf16, h, 33, columns, 2);
-  }
-}
-
-TEST("add_norm refuses rows that it has no registers for") {
-  try {
-    add_norm({1, 40000, 1e-5f, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, 1, Element::bf16, Element::bf16},
-             nullptr);
-  } catch (const std::exception &) {
-    return;
-  }
-  expect(false, "40000 columns were taken");
-}
 
 void check_rope(Element element, int rows, int heads, int head_size) {
   const int64_t stride = int64_t(heads) * head_size + 64, positions = 128, half = head_size / 2;

@@ -12,6 +12,8 @@
 
 namespace pairscore::test {
 
+constexpr Element kWide[] = {Element::f16, Element::bf16};
+
 inline float rounded(float x, Element element) {
   switch (element) {
     case Element::f32:
@@ -98,6 +100,10 @@ inline const char * name_of(Element element) {
       return "e4m3";
   }
   return "";
+}
+
+inline std::string label(const std::string & what, Element element, int64_t rows, int64_t columns) {
+  return what + " " + name_of(element) + " " + std::to_string(rows) + " x " + std::to_string(columns);
 }
 
 }  // namespace pairscore::test

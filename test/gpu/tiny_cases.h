@@ -38,6 +38,12 @@ inline std::vector<TinyCase> tiny_cases() {
     add(name + ", one layer", base, [](TinyModel & m) { m.layers = 1; });
     add(name + ", three layers, two labels with a bias", base,
         [](TinyModel & m) { m.layers = 3, m.labels = 2, m.head_bias = true; });
+    // x cannot be had back from what such a norm made.
+    for (const char * norm : {"attn_norm", "ffn_norm"}) {
+      add(name + ", a zero in every " + norm, base, [&](TinyModel & m) {
+        m.changes = {{norm, [](int, int at, float value) { return at == 3 ? 0.f : value; }}};
+      });
+    }
     add(name + ", LoRA on q k v", base, [](TinyModel & m) { m.lora = {"attn_q", "attn_k", "attn_v"}; });
     add(name + ", LoRA on v and o", base, [](TinyModel & m) { m.lora = {"attn_v", "attn_output"}; });
     add(name + ", LoRA on everything", base, [&](TinyModel & m) { m.lora = all; });

@@ -61,23 +61,28 @@ std::vector<Matrix> matrices(const TinyModel & m) {
           {"ffn_down", m.hidden, m.feed_forward}};
 }
 
-void add_matrix(Writer & writer, const std::string & prefix, const TinyModel & m, const Matrix & matrix) {
-  const float deviation =
-      matrix.deviation != 0 ? matrix.deviation : 1.5f / std::sqrt(static_cast<float>(matrix.columns));
-  std::vector<float> values =
-      random_normal(static_cast<size_t>(matrix.rows) * static_cast<size_t>(matrix.columns), deviation);
+void apply_changes(const TinyModel & m, const Matrix & matrix, std::vector<float> & values) {
   for (const TinyChange & change : m.changes) {
     if (change.matrix != matrix.name) continue;
     for (size_t i = 0; i < values.size(); i++)
       values[i] = change.value(static_cast<int>(i) / matrix.columns, static_cast<int>(i) % matrix.columns, values[i]);
   }
+}
+
+void add_matrix(Writer & writer, const std::string & prefix, const TinyModel & m, const Matrix & matrix) {
+  const float deviation =
+      matrix.deviation != 0 ? matrix.deviation : 1.5f / std::sqrt(static_cast<float>(matrix.columns));
+  std::vector<float> values =
+      random_normal(static_cast<size_t>(matrix.rows) * static_cast<size_t>(matrix.columns), deviation);
+  apply_changes(m, matrix, values);
   writer.tensor(prefix + matrix.name + ".weight", m.type, matrix.columns, matrix.rows, values);
 }
 
-void add_norm(Writer & writer, const std::string & name, int size) {
-  std::vector<float> values = random_normal(static_cast<size_t>(size), 0.2f);
+void add_norm(Writer & writer, const std::string & prefix, const TinyModel & m, const std::string & name) {
+  std::vector<float> values = random_normal(static_cast<size_t>(m.hidden), 0.2f);
   for (float & value : values) value += 1;
-  writer.tensor(name, GGML_TYPE_F32, size, 0, values);
+  apply_changes(m, {name.c_str(), 1, m.hidden}, values);
+  writer.tensor(prefix + name + ".weight", GGML_TYPE_F32, m.hidden, 0, values);
 }
 
 void add_header(Writer & writer, const TinyModel & m) {
@@ -109,13 +114,13 @@ void write_base(const TinyModel & m, const std::string & path) {
   const bool gemma = m.architecture == "gemma2";
   add_header(writer, m);
   add_matrix(writer, "", m, {"token_embd", m.vocabulary, m.hidden, gemma ? 0.05f : 0.8f});
-  add_norm(writer, "output_norm.weight", m.hidden);
+  add_norm(writer, "", m, "output_norm");
   for (int layer = 0; layer < m.layers; layer++) {
     const std::string prefix = "blk." + std::to_string(layer) + ".";
-    add_norm(writer, prefix + "attn_norm.weight", m.hidden);
-    add_norm(writer, prefix + "ffn_norm.weight", m.hidden);
-    if (gemma) add_norm(writer, prefix + "post_attention_norm.weight", m.hidden);
-    if (gemma) add_norm(writer, prefix + "post_ffw_norm.weight", m.hidden);
+    add_norm(writer, prefix, m, "attn_norm");
+    add_norm(writer, prefix, m, "ffn_norm");
+    if (gemma) add_norm(writer, prefix, m, "post_attention_norm");
+    if (gemma) add_norm(writer, prefix, m, "post_ffw_norm");
     for (const Matrix & matrix : matrices(m)) add_matrix(writer, prefix, m, matrix);
   }
   writer.write(path);

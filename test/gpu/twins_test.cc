@@ -6,6 +6,7 @@
 
 #include "engine/cuda/packing.h"
 #include "kernels/attention.h"
+#include "kernels/residual.h"
 #include "kernels/rows.h"
 #include "kernels/score_shape.h"
 #include "kernels/weight.h"
@@ -47,6 +48,25 @@ TEST("block formats give ggml's numbers on random bytes, negative and subnormal 
                ggml_type_name(type.type));
     }
   }
+}
+
+TEST("a remainder is the next eight bits of bf16, or three of f16") {
+  expect(joined_reference(0x3f80, 128, Element::bf16) == 1, "nothing left of 1");
+  expect(joined_reference(0x3f80, 129, Element::bf16) == 1 + std::exp2(-15.f), "1 and a little more");
+  expect(joined_reference(0xbf80, 0, Element::bf16) == -(1 - std::exp2(-9.f)),
+         "bf16: -1 and the most that rounding takes");
+  expect(joined_reference(0x3c00, 0, Element::f16) == 1, "nothing left of 1");
+  expect(joined_reference(0x3c00, 0x3c, Element::f16) == 1 + std::exp2(-14.f), "1 and a little more");
+  expect(joined_reference(0xbc00, 0xc8, Element::f16) == -(1 + std::exp2(-11.f)),
+         "-1 and the most that rounding takes");
+}
+
+TEST("norms whose weights lose x, or whose output is too large for a remainder, leave none") {
+  expect(leaves_remainder(0.5f, 2, 4096), "usual weights");
+  expect(leaves_remainder(std::exp2(-14.f), 127, 4096), "the limits");
+  expect(!leaves_remainder(0, 2, 4096), "a weight of zero");
+  expect(!leaves_remainder(std::exp2(-15.f), 2, 4096), "a weight too small");
+  expect(!leaves_remainder(0.5f, 128, 4096), "a weight too large");
 }
 
 TEST("rows of interleaved heads each find a place of their own") {

@@ -84,7 +84,7 @@ DeviceBuffer Forward::buffer(int64_t rows, int64_t row_bytes) {
 void Forward::set_norm_scales() {
   std::vector<float> scales;
   for (const LayerWeights & layer : weights_.layers) {
-    for (float most : {layer.attention_norm_most, layer.feed_norm_most}) {
+    for (float most : {layer.attention_norm.most, layer.feed_norm.most}) {
       norm_inverses_.push_back(448.f / (std::sqrt(static_cast<float>(shape_.hidden)) * std::max(most, 1e-6f)));
       scales.resize(norm_inverses_.size() * kScaleStride, 1.f / norm_inverses_.back());
     }
@@ -127,9 +127,10 @@ void Forward::begin(const DeviceBatch & batch, const Kept & kept) {
         stream_.get());
   NormArgs first{};
   first.rows = packing.tokens, first.columns = shape_.hidden, first.epsilon = shape_.epsilon;
-  first.x = kept.x.as<float>(), first.next = weights_.layers[0].attention_norm.as<float>();
+  first.x = kept.x.as<float>(), first.next = norm_weight(0).values.as<float>();
   first.h = kept.h.data(), first.h_scale = narrow() ? norm_inverses_[0] : 1.f;
   first.element = wide(), first.h_element = compute_;
+  first.before = Residual::whole, first.after = residual_after(0);
   add_norm(first, stream_.get());
 }
 
@@ -264,19 +265,32 @@ void Forward::feed_forward(const Rows & rows, int32_t layer) {
             narrow() ? row_scales_.as<float>() : nullptr);
 }
 
-// Adds y to the residual stream and makes the input of what follows: norm 2l before attention of layer l, norm 2l + 1
-// before its feed-forward, the one past the last before the head.
-void Forward::normalize(const Rows & rows, int32_t norm, const DeviceBuffer * post, const float * row_scale) {
+// Norm 2l is before attention of layer l, norm 2l + 1 before its feed-forward, the one past these before the head.
+const NormWeight & Forward::norm_weight(int32_t norm) const {
+  if (norm == 2 * shape_.layers) return weights_.output_norm;
+  const LayerWeights & layer = weights_.layers[static_cast<size_t>(norm / 2)];
+  return norm % 2 == 0 ? layer.attention_norm : layer.feed_norm;
+}
+
+Residual Forward::residual_after(int32_t norm) const {
+  const NormWeight & weight = norm_weight(norm);
+  const bool splits =
+      !narrow() && norm < 2 * shape_.layers && leaves_remainder(weight.least, weight.most, shape_.hidden);
+  return splits ? Residual::remainder : Residual::whole;
+}
+
+// Adds y to the residual stream and makes the input of what follows.
+void Forward::normalize(const Rows & rows, int32_t norm, const NormWeight * post, const float * row_scale) {
   const bool last = norm == 2 * shape_.layers;
-  const LayerWeights & layer = weights_.layers[static_cast<size_t>(last ? 0 : norm / 2)];
-  const DeviceBuffer & next = last ? weights_.output_norm : norm % 2 == 0 ? layer.attention_norm : layer.feed_norm;
   NormArgs args{};
   args.rows = rows.count, args.columns = shape_.hidden, args.epsilon = shape_.epsilon;
-  args.y = y_.data(), args.y_row_scale = row_scale, args.post = post ? post->as<float>() : nullptr;
-  args.x = rows.x, args.next = next.as<float>();
+  args.y = y_.data(), args.y_row_scale = row_scale, args.post = post ? post->values.as<float>() : nullptr;
+  args.x = rows.x, args.next = norm_weight(norm).values.as<float>();
   args.h = last ? hidden_.data() : rows.h;
   args.h_scale = last || !narrow() ? 1.f : norm_inverses_[static_cast<size_t>(norm)];
   args.element = wide(), args.h_element = last ? Element::f32 : compute_;
+  args.before = residual_after(norm - 1), args.after = residual_after(norm);
+  args.h_before = rows.h, args.next_before = norm_weight(norm - 1).values.as<float>();
   add_norm(args, stream_.get());
 }
 

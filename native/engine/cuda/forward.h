@@ -8,6 +8,7 @@
 #include "engine/cuda/packing.h"
 #include "engine/cuda/products.h"
 #include "engine/cuda/weights.h"
+#include "kernels/residual.h"
 
 namespace pairscore {
 
@@ -83,7 +84,9 @@ class Forward {
   void attend(const Rows & rows, int32_t window);
   void finish_attention(const Rows & rows, int32_t layer);
   void feed_forward(const Rows & rows, int32_t layer);
-  void normalize(const Rows & rows, int32_t layer, const DeviceBuffer * post, const float * row_scale);
+  const NormWeight & norm_weight(int32_t norm) const;
+  Residual residual_after(int32_t norm) const;
+  void normalize(const Rows & rows, int32_t norm, const NormWeight * post, const float * row_scale);
   void set_norm_scales();
 
   Element wide() const { return compute_ == Element::f16 ? Element::f16 : Element::bf16; }

@@ -59,7 +59,7 @@ class Loader {
   void make_resident(PackedWeight & packed, DeviceBuffer wide);
   void merge_wide_part(PackedWeight::Part & part);
   void note_range(const PackedWeight & packed, const char * wide, const std::vector<std::string> & names);
-  DeviceBuffer load_norm(const std::string & name, float * most);
+  NormWeight load_norm(const std::string & name);
   void load_rope(Weights & weights);
   void check_adapter_targets() const;
   Element wide_element() const { return request_.compute == Element::f16 ? Element::f16 : Element::bf16; }
@@ -85,7 +85,7 @@ Weights Loader::load() {
       uploader_.upload(request_.base, required(request_.base, "token_embd.weight", shape_.hidden, shape_.vocabulary));
   weights.embedding = counted(std::move(embedding.data));
   weights.embedding_quant = embedding.quant;
-  weights.output_norm = load_norm("output_norm.weight", nullptr);
+  weights.output_norm = load_norm("output_norm.weight");
   weights.head_weight = counted(uploader_.upload_f32(request_.head.weight().data(), request_.head.weight().size()));
   weights.head_bias = counted(uploader_.upload_f32(request_.head.bias().data(), request_.head.bias().size()));
   load_rope(weights);
@@ -127,11 +127,11 @@ LayerWeights Loader::load_layer(int32_t layer) {
       prefix, shape_.hidden,
       {{"ffn_gate.weight", shape_.feed_forward, none, none}, {"ffn_up.weight", shape_.feed_forward, none, none}});
   weights.down = load_packed(prefix, shape_.feed_forward, {{"ffn_down.weight", shape_.hidden, none, none}});
-  weights.attention_norm = load_norm(prefix + "attn_norm.weight", &weights.attention_norm_most);
-  weights.feed_norm = load_norm(prefix + "ffn_norm.weight", &weights.feed_norm_most);
+  weights.attention_norm = load_norm(prefix + "attn_norm.weight");
+  weights.feed_norm = load_norm(prefix + "ffn_norm.weight");
   if (shape_.post_norms) {
-    weights.post_attention_norm = load_norm(prefix + "post_attention_norm.weight", nullptr);
-    weights.post_feed_norm = load_norm(prefix + "post_ffw_norm.weight", nullptr);
+    weights.post_attention_norm = load_norm(prefix + "post_attention_norm.weight");
+    weights.post_feed_norm = load_norm(prefix + "post_ffw_norm.weight");
   }
   return weights;
 }
@@ -230,18 +230,19 @@ void Loader::merge_wide_part(PackedWeight::Part & part) {
   part.lora_b = DeviceBuffer();
 }
 
-DeviceBuffer Loader::load_norm(const std::string & name, float * most) {
+NormWeight Loader::load_norm(const std::string & name) {
   const std::vector<float> values = request_.base.read_f32(required(request_.base, name, shape_.hidden, 1));
-  float largest = 0;
+  NormWeight norm{{}, INFINITY, 0};
   for (float value : values) {
     if (!std::isfinite(value)) {
       throw Error(Code::model_values, "Expected finite values in tensor " + name + " of " + request_.base.path() +
                                           " but received NaN or infinity");
     }
-    largest = std::max(largest, std::fabs(value));
+    norm.least = std::min(norm.least, std::fabs(value));
+    norm.most = std::max(norm.most, std::fabs(value));
   }
-  if (most) *most = largest;
-  return counted(uploader_.upload_f32(values.data(), values.size()));
+  norm.values = counted(uploader_.upload_f32(values.data(), values.size()));
+  return norm;
 }
 
 // Frequencies in f32, their products with positions in f32: as transformers has them. Pairs past the head's own stand still.

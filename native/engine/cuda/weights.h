@@ -42,10 +42,14 @@ class PackedWeight {
   void expand(void * target, Element to, Stream stream) const;
 };
 
+struct NormWeight {
+  DeviceBuffer values;        // (hidden), f32
+  float least = 0, most = 0;  // magnitudes
+};
+
 struct LayerWeights {
   PackedWeight qkv, output, gate_up, down;
-  DeviceBuffer attention_norm, post_attention_norm, feed_norm, post_feed_norm;  // (hidden), f32
-  float attention_norm_most, feed_norm_most;                                    // largest magnitudes, for e4m3
+  NormWeight attention_norm, post_attention_norm, feed_norm, post_feed_norm;
 };
 
 // Of the largest magnitudes of all matrices, merged and rounded to 16 bits: what tells whether a type can hold them.
@@ -59,7 +63,7 @@ struct Weights {
   std::vector<LayerWeights> layers;
   DeviceBuffer embedding;  // in its file's format
   Quant embedding_quant;
-  DeviceBuffer output_norm;
+  NormWeight output_norm;
   DeviceBuffer head_weight, head_bias;
   DeviceBuffer cosines, sines;  // (positions, head_size / 2)
   size_t bytes = 0;             // of everything above
