@@ -27,10 +27,11 @@ const SMALL_BATCH_TOKENS = 512;
 
 /**
  * Where nothing is padded, the gap that a long row leaves is filled with rows from further on, but for this share of the
- * budget: an engine that fills four waves out of a call finds room for the last rows then, and does not begin a fifth for them.
+ * budget, or so many tokens of a large one: an engine that fills two waves out of a call finds room for the last rows then, and does not begin a third for them.
  * Smaller budgets lose as much and gain nothing by it, which is little.
  */
 const LEFT_TO_WAVES = 1 / 192;
+const MOST_LEFT_TOKENS = 88;
 
 /** Every row stands in exactly one batch. Throws ERR_CONFIG where one sequence alone exceeds the budget. */
 export function planBatches(lengths: readonly number[], limits: BatchLimits): readonly Batch[] {
@@ -83,7 +84,8 @@ export function takeBatch<T>(
 /** Where some rows have to wait anyway, the others leave room in the engine's waves. */
 function usableTokens(lengths: readonly number[], { maxBatchTokens, padding }: BatchLimits): number {
   const all = lengths.reduce((sum, length) => sum + length, 0);
-  return padding === 'none' && all > maxBatchTokens ? maxBatchTokens * (1 - LEFT_TO_WAVES) : maxBatchTokens;
+  if (padding === 'counted' || all <= maxBatchTokens) return maxBatchTokens;
+  return maxBatchTokens - Math.min(maxBatchTokens * LEFT_TO_WAVES, MOST_LEFT_TOKENS);
 }
 
 /** How many of the first make a batch. */

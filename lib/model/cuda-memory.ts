@@ -17,7 +17,7 @@ const MOST_SHARING = 2;
 const ALLOCATION_STEP = 2 * MIB;
 /** Heads as our kernels have them; narrower ones are filled with zeros. */
 const HEAD_WIDTHS = [64, 128, 256] as const;
-/** A wave is shorter on all GPUs of up to this many multiprocessors: a call is cut into waves. */
+/** A call is cut into waves of so many tokens a multiprocessor, or of twice as many: native/engine/cuda/choices.cc. */
 const MOST_MULTIPROCESSORS = 192;
 const WAVE_TOKENS_EACH = 64;
 /** cuBLASLt's workspace; the run of a batch. */
@@ -132,9 +132,11 @@ function expandedValues(shape: BaseShape, maxLength: number, { batch, storage }:
   return linearShapes(shape).reduce((sum, { inputs, outputs }) => sum + inputs * outputs, 0);
 }
 
+/** Of the GPU that takes most: a call holds at least two waves that are twice as long. */
 function tokensKept(maxLength: number, { maxBatchTokens }: LargestBatch): number {
-  const wave = MOST_MULTIPROCESSORS * WAVE_TOKENS_EACH;
-  return roundUp(Math.max(Math.min(maxBatchTokens, wave), maxLength), 16);
+  const filling = MOST_MULTIPROCESSORS * WAVE_TOKENS_EACH;
+  const wave = Math.max(Math.min(maxBatchTokens, filling), Math.min(Math.floor(maxBatchTokens / 2), 2 * filling));
+  return roundUp(Math.max(wave, maxLength), 16);
 }
 
 /** Tokens whose residual stream is kept: of one wave, or of all that share the expanded weights of a layer. */

@@ -2,6 +2,7 @@
 
 import type { Compute } from '../compute';
 import { PairscoreError } from '../errors';
+import type { BatchSizes } from './place';
 import type { ModelSpec } from './spec';
 
 /** The planner of batches/ takes it as it is. */
@@ -21,13 +22,13 @@ type SizedSpec = Pick<ModelSpec, 'name' | 'maxLength'>;
 const CPU_BATCH_TOKENS = 4096;
 
 /**
- * The largest first; smaller ones where memory is short. Ours cuts a call into waves of its own, 8448 tokens on the 132
- * multiprocessors of an H100, and allocates for one, or for two that share streamed weights: four waves a call keep it busy
- * between calls.
+ * The largest first; smaller ones where memory is short. Ours cuts a call into waves of its own, 16896 tokens on the 132
+ * multiprocessors of an H100 or 8448 where a call has no room for two, and allocates for one, or for two that share streamed
+ * weights: two waves a call keep it busy between calls.
  */
 const GPU_BATCH_TOKENS = {
-  cuda: [33792, 8448, 4224, 2560, 2048],
-  ggml: [16384, 8192, 4096, 2048],
+  cuda: [[33792, 16896], [8448], [4224], [2560], [2048]],
+  ggml: [[16384], [8192], [4096], [2048]],
 } as const;
 
 /** Ours has no padding, and a row costs it little memory. */
@@ -56,16 +57,16 @@ function mostSequences(kind: EngineKind, batchTokens: number): number {
   return Math.max(8, Math.min(MAX_BATCH_SEQUENCES, Math.floor(batchTokens / 256)));
 }
 
-/** Batch sizes to try on a GPU, the largest first: the user's alone where there is one. */
+/** What to try on a GPU: the user's alone where there is one. */
 export function gpuBatchSizes(
   specs: readonly SizedSpec[],
   kind: Exclude<EngineKind, 'cpu'>,
   batchTokens: number | null,
-): readonly number[] {
+): BatchSizes {
   for (const spec of specs) refuseSmall(spec, batchTokens);
-  if (batchTokens !== null) return [batchTokens];
+  if (batchTokens !== null) return [[batchTokens]];
   const longest = Math.max(...specs.map(({ maxLength }) => maxLength));
-  return [...new Set(GPU_BATCH_TOKENS[kind].map((tokens) => Math.max(tokens, longest)))];
+  return GPU_BATCH_TOKENS[kind].map((sizes) => sizes.map((tokens) => Math.max(tokens, longest)));
 }
 
 function refuseSmall(spec: SizedSpec, batchTokens: number | null): void {

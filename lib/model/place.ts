@@ -37,6 +37,9 @@ export interface Placement {
   readonly gpuBatchTokens: number;
 }
 
+/** Batch sizes to try, the largest first. Those of one list are so alike in speed that weights are kept small last. */
+export type BatchSizes = readonly (readonly number[])[];
+
 /** A hint is rounded down to this many tokens. */
 const HINT_STEP = 256;
 
@@ -44,36 +47,41 @@ const HINT_STEP = 256;
  * 'auto': on every GPU where all such models fit together, so that rows can be balanced: with the weights of some models
  * kept small, then with smaller batches, if that makes them fit; else each model where it fits alone, the largest first;
  * without a GPU, the CPU.
- * batchTokens: what may be tried, the largest first. Throws ERR_DEVICE_UNKNOWN and ERR_DEVICE_MEMORY.
+ * Throws ERR_DEVICE_UNKNOWN and ERR_DEVICE_MEMORY.
  */
-export function placeModels(wishes: readonly Wish[], room: Room, batchTokens: readonly number[]): Placement {
+export function placeModels(wishes: readonly Wish[], room: Room, batchTokens: BatchSizes): Placement {
   for (const wish of wishes) refuseUnknownDevice(wish, room.machine);
   for (const spread of ['everywhere', 'oneEach'] as const) {
-    for (const tokens of batchTokens) {
-      const placement = tryTokens(wishes, room, { spread, tokens });
+    for (const sizes of batchTokens) {
+      const placement = trySizes(wishes, room, { spread, sizes });
       if (!isShortage(placement)) return placement;
     }
   }
-  const tokens = batchTokens.at(-1) ?? 0;
-  const shortage = tryTokens(wishes, room, { spread: 'oneEach', tokens });
+  const tokens = batchTokens.at(-1)?.at(-1) ?? 0;
+  const shortage = trySizes(wishes, room, { spread: 'oneEach', sizes: [tokens] });
   if (!isShortage(shortage)) return shortage;
   throw tooLittleMemory(shortage, { tokens, fits: largestThatFits(wishes, room, tokens) });
 }
 
 interface Plan {
   readonly spread: Spread;
-  readonly tokens: number;
+  readonly sizes: readonly number[];
 }
 
-/** With the fastest storage that fits; the last shortage where none does. */
-function tryTokens(wishes: readonly Wish[], room: Room, { spread, tokens }: Plan): Placement | Shortage {
-  const choices = storageChoices(wishes, tokens).map((sized) => ({ sized, devices: placeOn(sized, room, spread) }));
-  for (const { sized, devices } of choices) {
-    if (isShortage(devices)) continue;
-    return { devices, gpuWeights: sized.map(({ weights }) => weights), gpuBatchTokens: tokens };
+/** With the fastest storage that fits, in the largest batch that it fits with; the last shortage where none does. */
+function trySizes(wishes: readonly Wish[], room: Room, { spread, sizes }: Plan): Placement | Shortage {
+  const choices = sizes
+    .flatMap((tokens) => storageChoices(wishes, tokens).map((sized, shrunk) => ({ sized, shrunk, tokens })))
+    .sort((a, b) => a.shrunk - b.shrunk);
+  let shortage: Shortage | undefined;
+  for (const { sized, tokens } of choices) {
+    const devices = placeOn(sized, room, spread);
+    if (!isShortage(devices)) {
+      return { devices, gpuWeights: sized.map(({ weights }) => weights), gpuBatchTokens: tokens };
+    }
+    shortage = devices;
   }
-  const last = choices.at(-1)?.devices;
-  return last !== undefined && isShortage(last) ? last : { devices: [], gpuWeights: [], gpuBatchTokens: tokens };
+  return shortage ?? { devices: [], gpuWeights: [], gpuBatchTokens: sizes.at(-1) ?? 0 };
 }
 
 /** All models in their fastest storage; then one after the other in its smallest, those first that free most by it. */
@@ -98,7 +106,7 @@ function storageChoices(wishes: readonly Wish[], tokens: number): readonly (read
 /** The largest batch size below `tokens` that would fit, or undefined where memory is too little for any. */
 function largestThatFits(wishes: readonly Wish[], room: Room, tokens: number): number | undefined {
   const fits = (steps: number): boolean =>
-    !isShortage(tryTokens(wishes, room, { spread: 'oneEach', tokens: steps * HINT_STEP }));
+    !isShortage(trySizes(wishes, room, { spread: 'oneEach', sizes: [steps * HINT_STEP] }));
   let low = Math.ceil(Math.max(...wishes.map(({ maxLength }) => maxLength)) / HINT_STEP);
   let high = Math.ceil(tokens / HINT_STEP);
   if (low >= high || !fits(low)) return undefined;

@@ -11,10 +11,11 @@
 namespace pairscore {
 namespace {
 
-constexpr int64_t kRowMultiple = 16;  // e4m3 products want it
-constexpr int kTrialPasses = 4;       // of all layers
-constexpr double kTrialTokens = 0.9;  // share of a full batch that serves for trials
-constexpr int64_t kScaleStride = 4;   // floats: cuBLASLt refuses scales that are not 16-byte aligned
+constexpr int64_t kRowMultiple = 16;     // e4m3 products want it
+constexpr double kTrialShare = 0.9;      // of a full batch: what serves for trials
+constexpr int64_t kTrialTokens = 32768;  // through all layers
+constexpr int64_t kMostTrialPasses = 4;
+constexpr int64_t kScaleStride = 4;  // floats: cuBLASLt refuses scales that are not 16-byte aligned
 
 int64_t padded(int64_t rows) { return (rows + kRowMultiple - 1) / kRowMultiple * kRowMultiple; }
 
@@ -100,7 +101,7 @@ void Forward::set_norm_scales() {
 void Forward::enqueue(View<DeviceBatch> batches) {
   compute_ = batches[0].compute;
   for (size_t i = 0; i < batches.size; i++) {
-    if (batches[i].packing.tokens >= kTrialTokens * spec_.limits.tokens && tried_.insert(compute_).second)
+    if (batches[i].packing.tokens >= kTrialShare * spec_.limits.tokens && tried_.insert(compute_).second)
       try_candidates({&batches[i], 1});
   }
   run(batches);
@@ -109,7 +110,8 @@ void Forward::enqueue(View<DeviceBatch> batches) {
 void Forward::try_candidates(View<DeviceBatch> batch) {
   run(batch);  // brings them
   products_.start_trials();
-  for (int pass = 0; pass < kTrialPasses; pass++) run(batch);
+  const int64_t passes = (kTrialTokens + batch[0].packing.tokens - 1) / batch[0].packing.tokens;
+  for (int64_t pass = 0; pass < std::min(passes, kMostTrialPasses); pass++) run(batch);
   products_.finish_trials();
 }
 

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { hasErrorCode } from '../../../lib/errors';
-import { placeModels, type GpuUse, type Room, type Wish } from '../../../lib/model/place';
+import { placeModels, type BatchSizes, type GpuUse, type Room, type Wish } from '../../../lib/model/place';
 import type { DeviceInfo } from '../../../lib/native/contract';
 
 const GIB = 2 ** 30;
-const LADDER = [16384, 8192, 4096];
+const LADDER = [[16384], [8192], [4096]];
 
 function gpu(index: number, freeGib: number): DeviceInfo {
   return { device: `cuda:${index}`, name: 'a GPU', totalBytes: 80 * GIB, freeBytes: freeGib * GIB };
@@ -77,30 +77,41 @@ test('named devices are kept, each once, beside automatic ones', () => {
 
 test('what a named model takes is not given to an automatic one', () => {
   const named = wish('gemma', 5.5, 'cuda:1');
-  assert.deepEqual(placeModels([named, LLAMA], machine(12, 12), [16384]).devices, [['cuda:1'], ['cuda:0']]);
+  assert.deepEqual(placeModels([named, LLAMA], machine(12, 12), [[16384]]).devices, [['cuda:1'], ['cuda:0']]);
 });
 
-test('weights are kept small before batches are, and first those that free most', () => {
+/** Two models that can be streamed, on one GPU: how each is kept, and the batch size. */
+function keptOn(free: number, batchTokens: BatchSizes): readonly unknown[] {
   const streamable = (name: string, resident: number, streamed: number): Wish => {
     const gib = (weights: string): number => (weights === 'streamed' ? streamed : resident);
-    const gpuBytes = ({ batchTokens, weights }: GpuUse): number => (gib(weights) + batchTokens / 8192) * GIB;
+    const gpuBytes = ({ batchTokens: tokens, weights }: GpuUse): number => (gib(weights) + tokens / 8192) * GIB;
     return { ...wish(name, resident), storages: ['resident', 'streamed'], gpuBytes };
   };
   const wishes = [streamable('llama', 13, 8), streamable('gemma', 16, 5)];
-  const weightsOn = (free: number): readonly unknown[] => {
-    const { gpuWeights, gpuBatchTokens } = placeModels(wishes, machine(free), LADDER);
-    return [...gpuWeights, gpuBatchTokens];
-  };
-  assert.deepEqual(weightsOn(80), ['resident', 'resident', 16384]);
-  assert.deepEqual(weightsOn(25), ['resident', 'streamed', 16384]);
-  assert.deepEqual(weightsOn(18), ['streamed', 'streamed', 16384]);
-  assert.deepEqual(weightsOn(16), ['streamed', 'streamed', 8192]);
+  const { gpuWeights, gpuBatchTokens } = placeModels(wishes, machine(free), batchTokens);
+  return [...gpuWeights, gpuBatchTokens];
+}
+
+test('weights are kept small before batches are, and first those that free most', () => {
+  assert.deepEqual(keptOn(80, LADDER), ['resident', 'resident', 16384]);
+  assert.deepEqual(keptOn(25, LADDER), ['resident', 'streamed', 16384]);
+  assert.deepEqual(keptOn(18, LADDER), ['streamed', 'streamed', 16384]);
+  assert.deepEqual(keptOn(16, LADDER), ['streamed', 'streamed', 8192]);
+});
+
+test('batches as good as each other are tried before weights are kept small, the larger first', () => {
+  const alike = [[16384, 8192], [4096]];
+  assert.deepEqual(keptOn(33, alike), ['resident', 'resident', 16384]);
+  assert.deepEqual(keptOn(31, alike), ['resident', 'resident', 8192]);
+  assert.deepEqual(keptOn(22, alike), ['resident', 'streamed', 16384]);
+  assert.deepEqual(keptOn(20, alike), ['resident', 'streamed', 8192]);
+  assert.deepEqual(keptOn(14, alike), ['streamed', 'streamed', 4096]);
 });
 
 test('what is to be spared is spared once a GPU, and an error counts it on both sides', () => {
   const spare = (free: number): Room => ({ ...machine(free), spareBytes: GIB });
-  assert.deepEqual(placeModels([GEMMA, LLAMA], spare(18.6), [16384]).devices, [['cuda:0'], ['cuda:0']]);
-  assert.throws(() => placeModels([wish('llama', 8, 'cuda:0')], spare(10.9), [16384]), {
+  assert.deepEqual(placeModels([GEMMA, LLAMA], spare(18.6), [[16384]]).devices, [['cuda:0'], ['cuda:0']]);
+  assert.throws(() => placeModels([wish('llama', 8, 'cuda:0')], spare(10.9), [[16384]]), {
     code: 'ERR_DEVICE_MEMORY',
     message: /Expected 11\.0 GiB .* received 10\.9 GiB on cuda:0; --batch-tokens \d+ would fit/,
   });
@@ -115,7 +126,7 @@ test('where the user wants resident weights and they do not fit, streamed ones a
 
 test('a batch size that the user sets is not changed', () => {
   assert.throws(
-    () => placeModels([GEMMA, LLAMA], machine(11), [16384]),
+    () => placeModels([GEMMA, LLAMA], machine(11), [[16384]]),
     (error) => hasErrorCode(error) && error.code === 'ERR_DEVICE_MEMORY',
   );
 });
@@ -139,7 +150,7 @@ test('a GPU that does not exist is refused inside a list as well', () => {
 
 test('too little memory names need, free memory and the batch size that would fit', () => {
   assert.throws(
-    () => placeModels([wish('llama', 8, 'cuda:0')], machine(9.2), [16384]),
+    () => placeModels([wish('llama', 8, 'cuda:0')], machine(9.2), [[16384]]),
     (error) =>
       hasErrorCode(error) &&
       error.code === 'ERR_DEVICE_MEMORY' &&
@@ -161,12 +172,12 @@ test('the hint, taken, places the models', () => {
   fc.assert(
     fc.property(fc.double({ min: 5, max: 30, noNaN: true }), fc.double({ min: 5, max: 30, noNaN: true }), (a, b) => {
       try {
-        placeModels([GEMMA, LLAMA], machine(a, b), [16384]);
+        placeModels([GEMMA, LLAMA], machine(a, b), [[16384]]);
       } catch (error) {
         assert.ok(error instanceof Error);
         const hint = /--batch-tokens (\d+)/.exec(error.message)?.[1];
         if (hint === undefined) return;
-        assert.equal(placeModels([GEMMA, LLAMA], machine(a, b), [Number(hint)]).gpuBatchTokens, Number(hint));
+        assert.equal(placeModels([GEMMA, LLAMA], machine(a, b), [[Number(hint)]]).gpuBatchTokens, Number(hint));
       }
     }),
   );
