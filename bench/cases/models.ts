@@ -61,7 +61,8 @@ export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   }
   const flops = flopsPerToken(await readBaseFacts(placed.spec.base));
   const rows = all.map((measured) => tableRow(job, measured, flops));
-  const figures = all.flatMap((measured, i) => figuresOf(job, measured, i === 0));
+  const subject = { model: placed.spec.name, device };
+  const figures = all.flatMap((measured, i) => figuresOf(subject, measured, i === 0));
   return { tables: [{ title: 'models: one model on one device', columns: COLUMNS, rows }], skipped, figures };
 }
 
@@ -116,11 +117,13 @@ function tableRow({ placed, device, ceilings }: ModelsJob, measured: Measured, f
 }
 
 /** The first mode is what a user gets who sets nothing. */
-function figuresOf({ placed, device }: ModelsJob, measured: Measured, isUsual: boolean): readonly Figure[] {
+export function figuresOf(
+  subject: Pick<Figure, 'model' | 'device'>,
+  measured: Omit<Measured, 'mode' | 'paddedTokens' | 'weightBytes' | 'rows'>,
+  isUsual: boolean,
+): readonly Figure[] {
   const { used, fixedSpeed, loadSeconds, firstSeconds } = measured;
-  const figure = (name: Figure['name'], value: number, how: string): Figure => {
-    return { name, model: placed.spec.name, device, value, how };
-  };
+  const figure = (name: Figure['name'], value: number, how: string): Figure => ({ name, ...subject, value, how });
   const speed = measured.tokens / measured.seconds;
   const figures: Figure[] = [];
   if (isUsual) figures.push(figure('usual', speed, used));

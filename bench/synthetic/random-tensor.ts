@@ -1,6 +1,8 @@
-/** Tensors of random blocks with scales that keep activations finite. Speed does not depend on the values. */
+/**
+ * Tensors of random blocks with scales that keep activations finite. Speed does not depend on the values, rounding errors do: they
+ * are the same ones every time.
+ */
 
-import { randomFillSync } from 'node:crypto';
 import { blockLength, rowBytes, type GgmlType } from '../../lib/model/gguf-types';
 import { tensorBytes, type OutputTensor } from '../../lib/import/gguf-write';
 import { randomFrom } from '../lengths';
@@ -45,7 +47,9 @@ function patternOf(type: GgmlType): Buffer {
   const scales = SCALES[type];
   if (scales === undefined) throw new Error(`Expected one of ${Object.keys(SCALES).join(', ')} but received ${type}`);
   const width = rowBytes(type, blockLength(type));
-  const pattern = randomFillSync(Buffer.alloc(PATTERN_BLOCKS * width));
+  const random = randomFrom(width);
+  const words = Uint32Array.from({ length: (PATTERN_BLOCKS * width) / 4 }, () => Math.floor(random() * 2 ** 32));
+  const pattern = Buffer.from(words.buffer);
   for (let block = 0; block < PATTERN_BLOCKS; block += 1) {
     for (const [offset, f16] of scales) pattern.writeUInt16LE(f16, block * width + offset);
   }

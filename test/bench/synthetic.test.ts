@@ -1,6 +1,7 @@
 /** The synthetic writer, at real architectures and vocabularies but narrow: what it writes must open and score. */
 
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,6 +84,12 @@ test('a quantisation without known scales is refused', async () => {
   await assert.rejects(async () => {
     for await (const _ of randomTensor('x', 'q3_K', [256, 1]).chunks()) continue;
   }, /q8_0, q4_K, q6_K but received q3_K/);
+});
+
+test('the blocks are the same ones on every machine and in every run', async () => {
+  const hash = createHash('sha256');
+  for await (const chunk of randomTensor('x', 'q4_K', [3584, 1000]).chunks()) hash.update(chunk);
+  assert.equal(hash.digest('hex').slice(0, 16), 'b75fc9e191302582');
 });
 
 test('a quantised tensor is as long as its shape says, however it is cut', async () => {
