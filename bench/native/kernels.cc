@@ -120,13 +120,19 @@ void Bench::elementwise() {
   const DeviceBuffer y = random_values(t * hidden * 2, 3), x = random_values(t * hidden * 4, 4), h(t * hidden * 2),
                      weight = random_values(hidden * 4, 5);
   const float * post = s_.soft_cap > 0 ? weight.as<float>() : nullptr;
+  NormArgs norm{};
+  norm.rows = tokens_, norm.columns = s_.hidden, norm.epsilon = 1e-6f;
+  norm.post = post, norm.x = x.as<float>(), norm.next = weight.as<float>(), norm.h = h.data(), norm.h_scale = 1;
+  norm.element = norm.h_element = Element::bf16;
+  norm.h_before = h.data(), norm.next_before = weight.as<float>();
+  norm.after = Residual::remainder;
+  add_norm(norm, stream_.get());
+  norm.y = y.data();
   for (Residual form : {Residual::remainder, Residual::whole}) {
     const bool splits = form == Residual::remainder;
-    time(splits ? "add_norm" : "add_norm, x in f32", static_cast<double>(t * hidden) * (splits ? 8 : 12), [&] {
-      add_norm({tokens_, s_.hidden, 1e-6f, y.data(), nullptr, post, x.as<float>(), weight.as<float>(), h.data(), 1.f,
-                Element::bf16, Element::bf16, form, form, h.data(), weight.as<float>()},
-               stream_.get());
-    });
+    norm.before = norm.after = form;
+    time(splits ? "add_norm" : "add_norm, x in f32", static_cast<double>(t * hidden) * (splits ? 8 : 12),
+         [&] { add_norm(norm, stream_.get()); });
   }
   const DeviceBuffer gate_up = random_values(t * feed * 4, 6), gated(t * feed * 2), scales(t * 4);
   const Activation activation = s_.soft_cap > 0 ? Activation::gelu_tanh : Activation::silu;

@@ -27,8 +27,8 @@ const SMALL_BATCH_TOKENS = 512;
 
 /**
  * Where nothing is padded, the gap that a long row leaves is filled with rows from further on, but for this share of the
- * budget, or so many tokens of a large one: an engine that fills two waves out of a call finds room for the last rows then, and does not begin a third for them.
- * Smaller budgets lose as much and gain nothing by it, which is little.
+ * budget, or so many tokens of a large one: an engine that fills two waves out of a call finds room for the last rows
+ * then, and does not begin a third for them. Smaller budgets lose as much and gain nothing by it, which is little.
  */
 const LEFT_TO_WAVES = 1 / 192;
 const MOST_LEFT_TOKENS = 88;

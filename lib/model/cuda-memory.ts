@@ -17,7 +17,7 @@ const MOST_SHARING = 2;
 const ALLOCATION_STEP = 2 * MIB;
 /** Heads as our kernels have them; narrower ones are filled with zeros. */
 const HEAD_WIDTHS = [64, 128, 256] as const;
-/** A call is cut into waves of so many tokens a multiprocessor, or of twice as many: native/engine/cuda/choices.cc. */
+/** A call is cut into waves of so many tokens a multiprocessor, or of twice as many: native/engine/cuda/packing.cc. */
 const MOST_MULTIPROCESSORS = 192;
 const WAVE_TOKENS_EACH = 64;
 /** cuBLASLt's workspace; the run of a batch. */
@@ -132,8 +132,8 @@ function expandedValues(shape: BaseShape, maxLength: number, { batch, storage }:
   return linearShapes(shape).reduce((sum, { inputs, outputs }) => sum + inputs * outputs, 0);
 }
 
-/** Of the GPU that takes most: a call holds at least two waves that are twice as long. */
-function tokensKept(maxLength: number, { maxBatchTokens }: LargestBatch): number {
+/** Of the GPU whose waves are longest: a call holds at least two of those that are twice as long. */
+export function tokensKept(maxLength: number, { maxBatchTokens }: Pick<LargestBatch, 'maxBatchTokens'>): number {
   const filling = MOST_MULTIPROCESSORS * WAVE_TOKENS_EACH;
   const wave = Math.max(Math.min(maxBatchTokens, filling), Math.min(Math.floor(maxBatchTokens / 2), 2 * filling));
   return roundUp(Math.max(wave, maxLength), 16);

@@ -23,7 +23,7 @@ const CPU_BATCH_TOKENS = 4096;
 
 /**
  * The largest first; smaller ones where memory is short. Ours cuts a call into waves of its own, 16896 tokens on the 132
- * multiprocessors of an H100 or 8448 where a call has no room for two, and allocates for one, or for two that share streamed
+ * multiprocessors of an H100, or 8448 where a call has no room for two (on larger GPUs it has none), and allocates for one, or for two that share streamed
  * weights: two waves a call keep it busy between calls.
  */
 const GPU_BATCH_TOKENS = {
@@ -66,7 +66,7 @@ export function gpuBatchSizes(
   for (const spec of specs) refuseSmall(spec, batchTokens);
   if (batchTokens !== null) return [[batchTokens]];
   const longest = Math.max(...specs.map(({ maxLength }) => maxLength));
-  return GPU_BATCH_TOKENS[kind].map((sizes) => sizes.map((tokens) => Math.max(tokens, longest)));
+  return GPU_BATCH_TOKENS[kind].map((sizes) => [...new Set(sizes.map((tokens) => Math.max(tokens, longest)))]);
 }
 
 function refuseSmall(spec: SizedSpec, batchTokens: number | null): void {

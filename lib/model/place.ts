@@ -45,7 +45,7 @@ const HINT_STEP = 256;
 
 /**
  * 'auto': on every GPU where all such models fit together, so that rows can be balanced: with the weights of some models
- * kept small, then with smaller batches, if that makes them fit; else each model where it fits alone, the largest first;
+ * kept small, then with much smaller batches, if that makes them fit; else each model where it fits alone, the largest first;
  * without a GPU, the CPU.
  * Throws ERR_DEVICE_UNKNOWN and ERR_DEVICE_MEMORY.
  */

@@ -20,87 +20,97 @@ struct ResidualRow {
   __device__ float * rms() const { return reinterpret_cast<float *>(remainder(columns)); }
 };
 
+// Eight columns of x, out of what the norm before left, and of y. All loads come before the first use of one.
+template <typename T>
+__device__ void join_row8(const NormArgs & args, const ResidualRow & residual, int64_t c, float (&x)[8],
+                          float (&y)[8]) {
+  const int64_t at = blockIdx.x * args.columns + c;
+  Split8 split;
+  split.high = *reinterpret_cast<const uint4 *>(static_cast<const T *>(args.h_before) + at);
+  split.remainder = *residual.remainder(c);
+  float next[8];
+  load8(args.next_before + c, next);
+  load8(static_cast<const T *>(args.y) + at, y);
+  const float rms = *residual.rms();
+  join8<T>(split, x);
+#pragma unroll
+  for (int i = 0; i < 8; i++) x[i] *= rms * reciprocal_fast(next[i]);
+}
+
+template <typename T>
+__device__ void load_y8(const NormArgs & args, int64_t c, float (&y)[8]) {
+  load8(static_cast<const T *>(args.y) + blockIdx.x * args.columns + c, y);
+  const float scale = args.y_row_scale ? args.y_row_scale[blockIdx.x] : 1.f;
+#pragma unroll
+  for (int i = 0; i < 8; i++) y[i] *= scale;
+}
+
+template <typename H>
+__device__ void split_row8(H * h, uint2 * remainder, const float (&values)[8], bool finite) {
+  Split8 split = split8<H>(values);
+  const uint32_t poison = finite ? 0 : 0x7fff7fffu;  // NaN in both types
+  split.high.x |= poison, split.high.y |= poison, split.high.z |= poison, split.high.w |= poison;
+  *reinterpret_cast<uint4 *>(h) = split.high;
+  *remainder = split.remainder;
+}
+
 // kEights: groups of 8 columns that one thread holds. Where x comes as a remainder there is a y without row scales.
 template <int kEights, typename T, typename H, Residual kBefore, Residual kAfter>
 __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_kernel(NormArgs args) {
   __shared__ float shared[33];
   constexpr bool kJoins = kBefore == Residual::remainder, kSplits = kAfter == Residual::remainder;
-  const int64_t row = blockIdx.x, columns = args.columns;
-  const ResidualRow residual(args, row);
+  const int64_t columns = args.columns;
+  const ResidualRow residual(args, blockIdx.x);
   const bool adds = kJoins || args.y;
-  float x[kEights][8], y[kEights][8];
-  float y_squares = 0;
+  float x[kEights][8], y[kEights][8], y_squares = 0, x_squares = 0;
+  const auto each = [&](auto work) {
 #pragma unroll
-  for (int e = 0; e < kEights; e++) {
-    const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
-    if (c >= columns) continue;
+    for (int e = 0; e < kEights; e++) {
+      const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
+      if (c < columns) work(c, x[e], y[e]);
+    }
+  };
+  each([&](int64_t c, float(&xs)[8], float(&ys)[8]) {
     if constexpr (kJoins) {
-      // All loads before the first use of one.
-      Split8 split;
-      split.high = *reinterpret_cast<const uint4 *>(static_cast<const T *>(args.h_before) + row * columns + c);
-      split.remainder = *residual.remainder(c);
-      float next[8];
-      load8(args.next_before + c, next);
-      load8(static_cast<const T *>(args.y) + row * columns + c, y[e]);
-      const float rms = *residual.rms();
-      join8<T>(split, x[e]);
-#pragma unroll
-      for (int i = 0; i < 8; i++) x[e][i] *= rms * reciprocal_fast(next[i]);
+      join_row8<T>(args, residual, c, xs, ys);
     } else {
-      load8(residual.whole + c, x[e]);
-      if (!adds) continue;
-      load8(static_cast<const T *>(args.y) + row * columns + c, y[e]);
-      const float scale = args.y_row_scale ? args.y_row_scale[row] : 1.f;
-#pragma unroll
-      for (int i = 0; i < 8; i++) y[e][i] *= scale;
+      load8(residual.whole + c, xs);
+      if (!adds) return;
+      load_y8<T>(args, c, ys);
     }
 #pragma unroll
-    for (int i = 0; i < 8; i++) y_squares += y[e][i] * y[e][i];
-  }
+    for (int i = 0; i < 8; i++) y_squares += ys[i] * ys[i];
+  });
   if constexpr (kJoins && !kSplits) __syncthreads();  // whole rows lie where others still read remainders
   float y_inverse = 1;
   if (adds && args.post) y_inverse = rsqrtf(block_reduce(y_squares, shared, Add()) / columns + args.epsilon);
-
-  float x_squares = 0;
-#pragma unroll
-  for (int e = 0; e < kEights; e++) {
-    const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
-    if (c >= columns) continue;
+  each([&](int64_t c, float(&xs)[8], float(&ys)[8]) {
     if (adds) {
       float post[8] = {1, 1, 1, 1, 1, 1, 1, 1};
       if (args.post) load8(args.post + c, post);
 #pragma unroll
-      for (int i = 0; i < 8; i++) x[e][i] += y[e][i] * y_inverse * post[i];
-      if constexpr (!kSplits) store8(residual.whole + c, x[e]);
+      for (int i = 0; i < 8; i++) xs[i] += ys[i] * y_inverse * post[i];
+      if constexpr (!kSplits) store8(residual.whole + c, xs);
     }
 #pragma unroll
-    for (int i = 0; i < 8; i++) x_squares += x[e][i] * x[e][i];
-  }
+    for (int i = 0; i < 8; i++) x_squares += xs[i] * xs[i];
+  });
   const float inverse = rsqrtf(block_reduce(x_squares, shared, Add()) / columns + args.epsilon);
   const bool finite = inverse > 0 && inverse < INFINITY;
   const float scale = inverse * args.h_scale;
-#pragma unroll
-  for (int e = 0; e < kEights; e++) {
-    const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
-    if (c >= columns) continue;
+  each([&](int64_t c, float(&xs)[8], float(&)[8]) {
     float next[8];
     load8(args.next + c, next);
 #pragma unroll
-    for (int i = 0; i < 8; i++) x[e][i] *= scale * next[i];
-    H * h = static_cast<H *>(args.h) + row * columns + c;
+    for (int i = 0; i < 8; i++) xs[i] *= scale * next[i];
+    H * h = static_cast<H *>(args.h) + blockIdx.x * columns + c;
     if constexpr (kSplits) {
-      Split8 split = split8<H>(x[e]);
-      const uint32_t poison = finite ? 0 : 0x7fff7fffu;  // NaN in both types
-      split.high.x |= poison, split.high.y |= poison, split.high.z |= poison, split.high.w |= poison;
-      *reinterpret_cast<uint4 *>(h) = split.high;
-      *residual.remainder(c) = split.remainder;
+      split_row8(h, residual.remainder(c), xs, finite);
     } else {
-      store8(h, x[e]);
+      store8(h, xs);
     }
-  }
-  if constexpr (kSplits) {
-    if (threadIdx.x == 0) *residual.rms() = finite ? 1.f / inverse : NAN;
-  }
+  });
+  if (kSplits && threadIdx.x == 0) *residual.rms() = finite ? 1.f / inverse : NAN;
 }
 
 template <typename T, typename H, Residual kBefore, Residual kAfter>
@@ -120,10 +130,27 @@ void launch(const NormArgs & args, Stream stream) {
   check_launch("add_norm");
 }
 
+void expect(bool holds, const char * expected, const char * received) {
+  if (!holds) throw Error(Code::internal, std::string("Expected ") + expected + " but received " + received);
+}
+
+void check(const NormArgs & args) {
+  const bool wide = args.h_element == Element::f16 || args.h_element == Element::bf16;
+  expect(!wide || args.h_element == args.element, "add_norm's y and h in one 16-bit type", "two");
+  if (args.before == Residual::remainder) {
+    expect(args.h_before && args.next_before, "what left add_norm's remainder", "null");
+    expect(args.y && !args.y_row_scale, "a y without scales beside add_norm's remainder", "none, or scales");
+    expect(args.h_element != Element::e4m3, "no e4m3 out of add_norm's remainder", "e4m3");
+  }
+  if (args.after == Residual::remainder)
+    expect(wide && args.h_scale == 1, "an h in 16 bits, unscaled, where add_norm leaves a remainder", "another");
+}
+
 template <typename T, typename H, Residual kBefore>
 void launch_before(const NormArgs & args, Stream stream) {
   if (args.after == Residual::whole) return launch<T, H, kBefore, Residual::whole>(args, stream);
   if constexpr (sizeof(H) == 2) return launch<T, H, kBefore, Residual::remainder>(args, stream);
+  expect(false, "no remainder of an h in f32", "one");
 }
 
 template <typename T>
@@ -140,17 +167,6 @@ void launch_for(const NormArgs & args, Stream stream) {
       return whole ? launch_before<T, T, Residual::whole>(args, stream)
                    : launch_before<T, T, Residual::remainder>(args, stream);
   }
-}
-
-void check(const NormArgs & args) {
-  const bool joins = args.before == Residual::remainder, splits = args.after == Residual::remainder;
-  const bool narrow = args.h_element == Element::f16 || args.h_element == Element::bf16;
-  if (narrow && args.h_element != args.element)
-    throw Error(Code::internal, "Expected add_norm's y and h in the same 16-bit type");
-  if (joins && (!args.y || args.y_row_scale || args.h_element == Element::e4m3))
-    throw Error(Code::internal, "Expected a y without scales, and no e4m3, where add_norm's x is a remainder");
-  if (splits && (!narrow || args.h_scale != 1))
-    throw Error(Code::internal, "Expected an h in 16 bits, unscaled, where add_norm leaves a remainder");
 }
 
 }  // namespace

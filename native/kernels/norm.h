@@ -23,8 +23,8 @@ struct NormArgs {
   Element h_element;          // f16, bf16, f32, e4m3
   Residual before;            // remainder: with y, without its row scales
   Residual after;             // remainder: of an h in `element`, unscaled
-  const void * h_before;  // (rows, columns) in `element`: what the norm made that left the remainder; may be h; or null
-  const float * next_before;  // (columns), that norm's `next`; or null
+  const void * h_before;  // (rows, columns) in `element`: what the norm made that left `before`'s remainder; may be h
+  const float * next_before;  // (columns), that norm's `next`
 };
 
 void add_norm(const NormArgs & args, Stream stream);

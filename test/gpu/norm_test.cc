@@ -27,10 +27,13 @@ void check_norm(Element element, Element h_element, int64_t rows, int64_t column
                      x_at = raw_to_device(x);
   const DeviceBuffer scales_at = raw_to_device(scales), h_at = poisoned(count, h_element);
   const float h_scale = h_element == Element::e4m3 ? 5.f : 1.f;
-  add_norm({rows, columns, 1e-5f, add ? y_at.data() : nullptr, scaled ? scales_at.as<float>() : nullptr,
-            post ? weight_at.as<float>() : nullptr, x_at.as<float>(), next_at.as<float>(), h_at.data(), h_scale,
-            element, h_element, Residual::whole, Residual::whole, nullptr, nullptr},
-           nullptr);
+  NormArgs args{};
+  args.rows = rows, args.columns = columns, args.epsilon = 1e-5f;
+  args.y = add ? y_at.data() : nullptr, args.y_row_scale = scaled ? scales_at.as<float>() : nullptr;
+  args.post = post ? weight_at.as<float>() : nullptr;
+  args.x = x_at.as<float>(), args.next = next_at.as<float>(), args.h = h_at.data(), args.h_scale = h_scale;
+  args.element = element, args.h_element = h_element;
+  add_norm(args, nullptr);
   if (scaled) {
     for (size_t i = 0; i < count; i++) y_scaled[i] *= scales[i / static_cast<size_t>(columns)];
   }
@@ -182,24 +185,27 @@ TEST("x out of remainders drifts in a hundred norms as independent errors add up
   }
 }
 
+// Of three rows the second, from the second norm on.
+void check_spoilt_row(Element element, int64_t columns, float value, bool post) {
+  ResidualStream stream(element, 3, columns);
+  stream.run({Residual::remainder, false, false, false});
+  stream.run({Residual::remainder, true, post, false}, {{static_cast<size_t>(columns) + 77, value}});
+  for (Residual next : {Residual::remainder, Residual::whole, Residual::remainder}) {
+    const std::vector<float> h = stream.output(), x = stream.residual();
+    for (size_t i = 0; i < h.size(); i++) {
+      const bool spoilt = i / static_cast<size_t>(columns) == 1;
+      expect(std::isnan(h[i]) == spoilt && std::isnan(x[i]) == spoilt,
+             label("element " + std::to_string(i) + " beside " + std::to_string(value), element, 3, columns));
+    }
+    stream.run({next, true, post, false});
+  }
+}
+
 TEST("a row with a value that is not finite stays so, all of it and alone") {
-  const int64_t columns = 3584;
   for (Element element : kWide) {
-    for (float value : {INFINITY, -INFINITY, NAN}) {
-      for (bool post : {false, true}) {
-        ResidualStream stream(element, 3, columns);
-        const ResidualStream::Step step{Residual::remainder, true, post, false};
-        stream.run({Residual::remainder, false, false, false});
-        stream.run(step, {{columns + 77, value}});
-        for (int pass = 0; pass < 2; pass++) {
-          const std::vector<float> h = stream.output(), x = stream.residual();
-          for (size_t i = 0; i < h.size(); i++) {
-            const bool spoilt = i / columns == 1;
-            expect(std::isnan(h[i]) == spoilt && std::isnan(x[i]) == spoilt,
-                   label("element " + std::to_string(i) + " after infinity", element, 3, columns));
-          }
-          stream.run(step);
-        }
+    for (int64_t columns : {128, 3584, 8192, 32768}) {
+      for (float value : {INFINITY, -INFINITY, NAN}) {
+        for (bool post : {false, true}) check_spoilt_row(element, columns, value, post);
       }
     }
   }
@@ -208,8 +214,8 @@ TEST("a row with a value that is not finite stays so, all of it and alone") {
 TEST("add_norm refuses forms that it has no kernel for, and rows that it has no registers for") {
   const auto refuses = [](auto change) {
     NormArgs args{};
-    const float y = 0;
-    args.rows = 1, args.columns = 64, args.y = &y, args.h_scale = 1;
+    const float some = 0;
+    args.rows = 1, args.columns = 64, args.y = args.h_before = &some, args.next_before = &some, args.h_scale = 1;
     args.element = args.h_element = Element::bf16;
     change(args);
     try {
@@ -222,6 +228,8 @@ TEST("add_norm refuses forms that it has no kernel for, and rows that it has no 
   expect(refuses([](NormArgs & a) { a.columns = 40000; }), "40000 columns were taken");
   expect(refuses([](NormArgs & a) { a.h_element = Element::f16; }), "an h of another type was taken");
   expect(refuses([](NormArgs & a) { a.before = Residual::remainder, a.y = nullptr; }), "a remainder alone was taken");
+  expect(refuses([](NormArgs & a) { a.before = Residual::remainder, a.h_before = nullptr; }),
+         "a remainder of nothing was taken");
   expect(refuses([](NormArgs & a) { a.after = Residual::remainder, a.h_element = Element::e4m3; }),
          "a remainder of e4m3 was taken");
   expect(refuses([](NormArgs & a) { a.after = Residual::remainder, a.h_scale = 2; }), "a remainder was scaled");

@@ -196,7 +196,7 @@ TEST("rows beside one that overflows keep f16's answers, and it alone is compute
   }
 }
 
-// More than a wave of loud rows on any GPU, so that those computed again share expanded weights of bf16 too.
+// More loud rows than a batch holds, so that those computed again share expanded weights of bf16 too.
 TEST("rows that overflow are computed again in batches that share expanded weights, with f16's beside them") {
   TinyModel model = tiny_cases()[2].model;
   model.changes = loud_token(model);

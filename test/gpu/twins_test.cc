@@ -175,6 +175,13 @@ TEST("every row is in one batch, within both limits, and few batches are not ful
   }
 }
 
+TEST("a batch fills a GPU once, or twice where a call holds two of them, and holds the longest row in any case") {
+  expect(batch_tokens(33792, 2048, 132) == 16896 && batch_tokens(33791, 2048, 132) == 8448, "an H100");
+  expect(batch_tokens(33792, 2048, 148) == 9472, "a GPU too large for two in a call");
+  expect(batch_tokens(33792, 2048, 40) == 5120 && batch_tokens(4224, 2048, 40) == 2560, "a T4");
+  expect(batch_tokens(300, 256, 132) == 300 && batch_tokens(33792, 40000, 132) == 40000, "a small call, a long row");
+}
+
 TEST("no rows make no batch, and a row longer than the limit goes alone") {
   const std::vector<int32_t> none = {0}, long_row = {0, 5, 25, 30};
   expect(share_rows({none.data(), 1}, {10, 10}).empty(), "a batch of nothing");

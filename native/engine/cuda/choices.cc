@@ -68,14 +68,9 @@ AttentionPath choose_attention(const CudaOptions & options, const cudaDeviceProp
   return hopper ? AttentionPath::hopper : AttentionPath::ampere;
 }
 
-// So many tokens that tiles of 128 x 256 fill all multiprocessors for every width that is a multiple of 512; twice as many
-// where a call holds two such batches, since every kernel's end leaves multiprocessors idle for a while. Four times as many
-// are slower again, so a larger call is shared out.
 BatchLimits choose_limits(const EngineSpec & spec, const cudaDeviceProp & device) {
-  const int32_t filling = device.multiProcessorCount / 2 * 128;
-  const int32_t wave = spec.max_batch_tokens >= 4 * filling ? 2 * filling : filling;
-  const int32_t tokens = std::max(std::min(spec.max_batch_tokens, wave), spec.max_sequence_tokens);
-  return {tokens, std::max(spec.max_batch_sequences, kMostRows)};
+  return {batch_tokens(spec.max_batch_tokens, spec.max_sequence_tokens, device.multiProcessorCount),
+          std::max(spec.max_batch_sequences, kMostRows)};
 }
 
 size_t choose_group(const EngineSpec & spec, const BatchLimits & limits) {

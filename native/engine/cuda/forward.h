@@ -56,7 +56,7 @@ class Forward {
   // What the products of a run of tokens read and write: the whole batch, or its last tokens.
   struct Rows {
     int64_t count;
-    float * x;
+    float * x;  // in the form that residual_after says, h being part of it
     void * h;
     const void * q;
     int64_t q_stride;

@@ -9,6 +9,12 @@ namespace pairscore {
 
 static_assert(sizeof(AttentionTile) == 4 * sizeof(int32_t), "tiles travel as int32s");
 
+int32_t batch_tokens(int32_t call_tokens, int32_t max_sequence_tokens, int32_t multiprocessors) {
+  const int32_t filling = multiprocessors / 2 * 128;
+  const int32_t wave = call_tokens >= 4 * filling ? 2 * filling : filling;
+  return std::max(std::min(call_tokens, wave), max_sequence_tokens);
+}
+
 std::vector<RowList> share_rows(View<int32_t> offsets, BatchLimits limits) {
   const auto length = [&](int32_t row) {
     return offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];

@@ -16,6 +16,11 @@ struct BatchLimits {
   int32_t rows;
 };
 
+// Of a GPU's batches out of calls of at most so many tokens, for rows of at most max_sequence_tokens: so many tokens that tiles
+// of 128 x 256 fill all multiprocessors for every width that is a multiple of 512; twice as many where a call holds two such
+// batches, since every kernel's end leaves multiprocessors idle for a while. Four times as many are slower again.
+int32_t batch_tokens(int32_t call_tokens, int32_t max_sequence_tokens, int32_t multiprocessors);
+
 // Whole rows, so shared out that batches but the last are as full as can be: longest first, each into the batch that it
 // fills best. A row longer than the limit goes alone.
 std::vector<RowList> share_rows(View<int32_t> offsets, BatchLimits limits);

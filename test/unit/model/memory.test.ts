@@ -131,13 +131,6 @@ describe("our CUDA engine's memory", () => {
     assert.deepEqual(read.sort(), ['f32', ...counted].sort());
   });
 
-  test('as many waves are counted as the engine lets share', () => {
-    const read = (file: string): string => readFileSync(join(__dirname, '..', '..', '..', file), 'utf8');
-    const [, counted] = /MOST_SHARING = (\d+);/.exec(read('lib/model/cuda-memory.ts')) ?? [];
-    const [, shared] = /kMostSharing = (\d+);/.exec(read('native/engine/cuda/choices.cc')) ?? [];
-    assert.ok(counted !== undefined && counted === shared, `${counted} and ${shared}`);
-  });
-
   test('waves that share streamed weights keep their residual streams, and a whole layer is expanded for them', () => {
     const scratch = (tokens: number, storage: CudaStorage): number => {
       const limits = engineLimits({ name: 'm', maxLength: 2048 }, 'cuda', tokens);
