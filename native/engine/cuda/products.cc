@@ -110,7 +110,7 @@ void Products::run(Call & call) {
   const Product & p = call.product;
   const Key key{row_group(p.rows), p.columns, p.depth, p.out_stride, p.element, call.gate != nullptr};
   auto known = choices_.find(key);
-  if (known == choices_.end()) known = choices_.emplace(key, choose(call, key)).first;
+  if (known == choices_.end()) known = choices_.emplace(key, find(call)).first;
   Choice & choice = known->second;
   const bool tried = trying_ && !choice.settled;
   const size_t candidate = tried ? choice.calls++ % choice.candidates : choice.best;
@@ -170,32 +170,7 @@ float Products::time(const std::function<bool()> & launch, int repeats) {
   return stop_.since(start_) / static_cast<float>(repeats);
 }
 
-// A run's last calls shrink: their shapes race what a larger one kept, a fifth of what it began with.
-Products::Choice Products::choose(Call & call, const Key & key) {
-  Choice choice;
-  const Choice * larger = call.product.rows < kTrialRows ? nullptr : next_larger(key);
-  choice.algorithms = larger ? larger->algorithms : find(call);
-  if (call.product.rows <= kFewRows) {
-    choice.algorithms.resize(1);
-  } else {
-    compare(call, choice);
-  }
-  return choice;
-}
-
-// Of the same product; null where none is known.
-const Products::Choice * Products::next_larger(const Key & key) const {
-  const auto sizeless = [](Key it) {
-    std::get<0>(it) = 0;
-    return it;
-  };
-  for (auto it = choices_.upper_bound(key); it != choices_.end(); ++it) {
-    if (sizeless(it->first) == sizeless(key)) return &it->second;
-  }
-  return nullptr;
-}
-
-std::vector<cublasLtMatmulAlgo_t> Products::find(Call & call) {
+Products::Choice Products::find(Call & call) {
   cublasLtMatmulPreference_t preference = nullptr;
   check_lt(lt_.preference_create(&preference), "asking for algorithms");
   check_lt(lt_.preference_set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspaceBytes,
@@ -210,9 +185,14 @@ std::vector<cublasLtMatmulAlgo_t> Products::find(Call & call) {
   if (count == 0)
     throw Error(Code::device_failed,
                 "Expected an algorithm of cuBLASLt for " + shape_text(call.product) + " but received none");
-  std::vector<cublasLtMatmulAlgo_t> algorithms;
-  for (int i = 0; i < count; i++) algorithms.push_back(results[static_cast<size_t>(i)].algo);
-  return algorithms;
+  Choice choice;
+  for (int i = 0; i < count; i++) choice.algorithms.push_back(results[static_cast<size_t>(i)].algo);
+  if (call.product.rows <= kFewRows) {
+    choice.algorithms.resize(1);
+    return choice;
+  }
+  compare(call, choice);
+  return choice;
 }
 
 // Keeps what may be the fastest, in order; our own kernel comes last, as the candidate past the algorithms.

@@ -66,9 +66,7 @@ class Products {
   struct Call;
 
   void run(Call & call);
-  Choice choose(Call & call, const Key & key);
-  const Choice * next_larger(const Key & key) const;
-  std::vector<cublasLtMatmulAlgo_t> find(Call & call);
+  Choice find(Call & call);
   void compare(Call & call, Choice & choice);
   float time(const std::function<bool()> & launch, int repeats);
   float time_candidate(Call & call, const Choice & choice, size_t candidate);
