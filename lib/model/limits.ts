@@ -23,8 +23,8 @@ const CPU_BATCH_TOKENS = 4096;
 
 /**
  * The largest first; smaller ones where memory is short. Ours cuts a call into waves of its own, 16896 tokens on the 132
- * multiprocessors of an H100, or 8448 where a call has no room for two (on larger GPUs it has none), and allocates for one, or for two that share streamed
- * weights: two waves a call keep it busy between calls.
+ * multiprocessors of an H100, or half as many where a call has no room for two, as on larger GPUs. It allocates for one wave, or
+ * for two that share streamed weights: two waves a call keep it busy between calls.
  */
 const GPU_BATCH_TOKENS = {
   cuda: [[33792, 16896], [8448], [4224], [2560], [2048]],
