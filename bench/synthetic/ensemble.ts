@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { PairscoreError } from '../../lib/errors';
 import { GEMMA_9B, LLAMA_8B, type Dimensions } from './dimensions';
 import { writeSyntheticModel } from './model';
+import { DRAW } from './random-tensor';
 
 export interface SyntheticOptions {
   readonly cache: string;
@@ -17,7 +18,7 @@ const MODEL_BYTES = 8.2 * 2 ** 30;
 
 /** Answers the path of the ensemble file. Each model is written by a process of its own: hashing takes a core. */
 export async function syntheticEnsemble({ cache, layers }: SyntheticOptions): Promise<string> {
-  const folder = join(cache, layers === null ? 'synthetic' : `synthetic-${layers}-layers`);
+  const folder = join(cache, `synthetic-${DRAW}${layers === null ? '' : `-${layers}-layers`}`);
   const missing = [GEMMA_9B, LLAMA_8B].filter(({ name }) => !existsSync(join(folder, name, 'manifest.json')));
   mkdirSync(folder, { recursive: true });
   if (layers === null) refuseSmallDisk(folder, missing.length);

@@ -1,8 +1,6 @@
-/**
- * Tensors of random blocks with scales that keep activations finite. Speed does not depend on the values, rounding errors do: they
- * are the same ones every time.
- */
+/** Tensors of random blocks, with scales that keep activations finite. Each is drawn from its name: the same one in every run. */
 
+import { createCipheriv, createHash } from 'node:crypto';
 import { blockLength, rowBytes, type GgmlType } from '../../lib/model/gguf-types';
 import { tensorBytes, type OutputTensor } from '../../lib/import/gguf-write';
 import { randomFrom } from '../lengths';
@@ -17,42 +15,36 @@ const SCALES: Readonly<Partial<Record<GgmlType, readonly (readonly [offset: numb
   q6_K: [[208, 0x00fc]],
 };
 
-const PATTERN_BLOCKS = 65_536;
-const patterns = new Map<GgmlType, Buffer>();
+/** Part of the cache folder's name: another number wherever other values are drawn, so that no older ones are measured. */
+export const DRAW = 2;
 
-/** A quantised tensor; the same few megabytes of blocks again and again. */
+const BLOCKS_A_CHUNK = 65_536;
+
+/** A quantised tensor. No two are alike, nor two rows of one: a weight in another's place shows. */
 export function randomTensor(name: string, type: GgmlType, ne: readonly [number, number]): OutputTensor {
-  const bytes = tensorBytes({ type, ne });
-  return {
-    name,
-    type,
-    ne,
-    chunks: async function* () {
-      const pattern = patternOf(type);
-      for (let at = 0; at < bytes; at += pattern.length)
-        yield pattern.subarray(0, Math.min(pattern.length, bytes - at));
-    },
-  };
+  return { name, type, ne, chunks: () => randomBlocks(name, type, tensorBytes({ type, ne })) };
+}
+
+/** Bytes of a stream cipher keyed by the name, which is quick; the scales of every block written over them. */
+async function* randomBlocks(name: string, type: GgmlType, bytes: number): AsyncGenerator<Uint8Array> {
+  const scales = SCALES[type];
+  if (scales === undefined) throw new Error(`Expected one of ${Object.keys(SCALES).join(', ')} but received ${type}`);
+  const key = createHash('sha256').update(name).digest().subarray(0, 16);
+  const stream = createCipheriv('aes-128-ctr', key, Buffer.alloc(16));
+  const width = rowBytes(type, blockLength(type));
+  const zeros = Buffer.alloc(BLOCKS_A_CHUNK * width);
+  for (let at = 0; at < bytes; at += zeros.length) {
+    const chunk = stream.update(zeros.subarray(0, Math.min(zeros.length, bytes - at)));
+    const words = new Uint16Array(chunk.buffer, chunk.byteOffset, chunk.length / 2);
+    for (const [offset, f16] of scales) {
+      for (let word = offset / 2; word < words.length; word += width / 2) words[word] = f16;
+    }
+    yield chunk;
+  }
 }
 
 /** Small numbers of either sign, in f32. */
 export function randomFloats(count: number, seed: number): Float32Array {
   const random = randomFrom(seed);
   return Float32Array.from({ length: count }, () => (random() - 0.5) * 0.03);
-}
-
-function patternOf(type: GgmlType): Buffer {
-  const known = patterns.get(type);
-  if (known !== undefined) return known;
-  const scales = SCALES[type];
-  if (scales === undefined) throw new Error(`Expected one of ${Object.keys(SCALES).join(', ')} but received ${type}`);
-  const width = rowBytes(type, blockLength(type));
-  const random = randomFrom(width);
-  const words = Uint32Array.from({ length: (PATTERN_BLOCKS * width) / 4 }, () => Math.floor(random() * 2 ** 32));
-  const pattern = Buffer.from(words.buffer);
-  for (let block = 0; block < PATTERN_BLOCKS; block += 1) {
-    for (const [offset, f16] of scales) pattern.writeUInt16LE(f16, block * width + offset);
-  }
-  patterns.set(type, pattern);
-  return pattern;
 }
