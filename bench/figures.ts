@@ -1,10 +1,15 @@
-/** Numbers that stand beside the tables of a case, for what is made of several cases: shares and ratios. */
+/**
+ * Numbers that stand beside the tables of a case, for what is made of several cases: shares and ratios. 'alone' is a model
+ * in the mode that the other cases run in: what a user gets who sets nothing, or what was asked for; 'usual' is the same,
+ * where that is no fp8, which is not held to 16-bit peers.
+ */
 
 export const FIGURES = [
   'ceiling 16-bit',
   'ceiling f16',
   'ceiling fp8',
   'usual',
+  'alone',
   'bf16',
   'f16',
   'streamed',

@@ -37,7 +37,7 @@ const TARGETS: readonly Target[] = [
   {
     what: 'all models on all devices at once, share of each alone',
     of: 'all at once',
-    against: 'usual',
+    against: 'alone',
     asked: { gemma2: 0.97, llama: 0.97 },
     unit: 'share',
   },

@@ -48,10 +48,11 @@ export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   const { placed, device } = job;
   const all: Measured[] = [];
   const skipped: string[] = [];
-  for (const mode of modesOf(placed, device, job.options)) {
+  const modes = modesOf(placed, device, job.options);
+  for (const mode of modes) {
     if (all.some((measured) => isSame(measured, mode))) continue;
     try {
-      const forPeers = all.length === 0 || PEERS_TYPES.some((type) => type === mode.compute);
+      const forPeers = mode === modes[0] || PEERS_TYPES.some((type) => type === mode.compute);
       all.push(await measureMode(job, mode, device !== 'cpu' && forPeers));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -62,7 +63,7 @@ export async function benchModel(job: ModelsJob): Promise<CaseReport> {
   const flops = flopsPerToken(await readBaseFacts(placed.spec.base));
   const rows = all.map((measured) => tableRow(job, measured, flops));
   const subject = { model: placed.spec.name, device };
-  const figures = all.flatMap((measured, i) => figuresOf(subject, measured, i === 0));
+  const figures = all.flatMap((measured) => figuresOf(subject, measured, measured.mode === modes[0]));
   return { tables: [{ title: 'models: one model on one device', columns: COLUMNS, rows }], skipped, figures };
 }
 
@@ -116,16 +117,18 @@ function tableRow({ placed, device, ceilings }: ModelsJob, measured: Measured, f
   ];
 }
 
-/** The first mode is what a user gets who sets nothing. */
+/** The first of the modes is the one that the other cases run in; where it failed, no other takes its place. */
 export function figuresOf(
   subject: Pick<Figure, 'model' | 'device'>,
   measured: Omit<Measured, 'mode' | 'paddedTokens' | 'weightBytes' | 'rows'>,
-  isUsual: boolean,
+  isFirst: boolean,
 ): readonly Figure[] {
   const { used, fixedSpeed, loadSeconds, firstSeconds } = measured;
   const figure = (name: Figure['name'], value: number, how: string): Figure => ({ name, ...subject, value, how });
   const speed = measured.tokens / measured.seconds;
   const figures: Figure[] = [];
+  const isUsual = isFirst && used !== 'fp8';
+  if (isFirst) figures.push(figure('alone', speed, used));
   if (isUsual) figures.push(figure('usual', speed, used));
   const type = PEERS_TYPES.find((each) => each === used);
   if (type !== undefined) figures.push(figure(type, speed, used));
@@ -135,7 +138,7 @@ export function figuresOf(
     if (isUsual) figures.push(figure('fixed shape', fixedSpeed, used));
     if (type !== undefined) figures.push(figure(`${type} fixed shape`, fixedSpeed, used));
   }
-  if (isUsual) {
+  if (isFirst) {
     const how = `${loadSeconds.toFixed(1)} + ${firstSeconds.toFixed(1)}`;
     figures.push(figure('open and first batch', loadSeconds + firstSeconds, how));
   }

@@ -38,7 +38,9 @@ class Bench {
   bool wanted(const std::string & name) const { return name.find(part_) != std::string::npos; }
   void products(Element element);
   void time_gated(const Product & product);
-  void elementwise();
+  void norms();
+  void gates();
+  void expansions();
   void attend(const char * what, const std::vector<int> & lengths, float soft_cap);
   DeviceBuffer random_values(size_t bytes, unsigned seed);
 
@@ -114,9 +116,8 @@ void Bench::time_gated(const Product & product) {
   if (gated_product_fits(args)) time("gated product", 0, [&] { gated_product(args, stream_.get()); });
 }
 
-void Bench::elementwise() {
-  const size_t t = static_cast<size_t>(tokens_), hidden = static_cast<size_t>(s_.hidden),
-               feed = static_cast<size_t>(s_.feed_forward);
+void Bench::norms() {
+  const size_t t = static_cast<size_t>(tokens_), hidden = static_cast<size_t>(s_.hidden);
   const DeviceBuffer y = random_values(t * hidden * 2, 3), x = random_values(t * hidden * 4, 4), h(t * hidden * 2),
                      weight = random_values(hidden * 4, 5);
   const float * post = s_.soft_cap > 0 ? weight.as<float>() : nullptr;
@@ -134,6 +135,10 @@ void Bench::elementwise() {
     time(splits ? "add_norm" : "add_norm, x in f32", static_cast<double>(t * hidden) * (splits ? 8 : 12),
          [&] { add_norm(norm, stream_.get()); });
   }
+}
+
+void Bench::gates() {
+  const size_t t = static_cast<size_t>(tokens_), feed = static_cast<size_t>(s_.feed_forward);
   const DeviceBuffer gate_up = random_values(t * feed * 4, 6), gated(t * feed * 2), scales(t * 4);
   const Activation activation = s_.soft_cap > 0 ? Activation::gelu_tanh : Activation::silu;
   time("gate", static_cast<double>(t * feed) * 6, [&] {
@@ -149,101 +154,94 @@ void Bench::elementwise() {
   time("quantize_rows (attention)", static_cast<double>(tokens_) * static_cast<double>(q) * 3, [&] {
     quantize_rows({gate_up.data(), tokens_, q, gated.data(), scales.as<float>(), Element::bf16}, stream_.get());
   });
+}
+
+void Bench::expansions() {
   const int64_t rows = 2 * s_.feed_forward;
   const DeviceBuffer blocks = random_values(static_cast<size_t>(rows * quant_row_bytes(s_.quant, s_.hidden)), 7),
                      wide(static_cast<size_t>(rows * s_.hidden) * 2);
+  ExpandArgs args{};
+  args.source = blocks.data(), args.quant = s_.quant, args.rows = rows, args.columns = s_.hidden;
+  args.target = wide.data(), args.element = Element::bf16;
   time("expand gate|up",
-       static_cast<double>(rows) * (static_cast<double>(quant_row_bytes(s_.quant, s_.hidden)) + 2.0 * s_.hidden), [&] {
-         expand_weight(
-             {blocks.data(), s_.quant, rows, s_.hidden, nullptr, nullptr, 0, 0, {}, {}, wide.data(), Element::bf16},
-             stream_.get());
-       });
+       static_cast<double>(rows) * (static_cast<double>(quant_row_bytes(s_.quant, s_.hidden)) + 2.0 * s_.hidden),
+       [&] { expand_weight(args, stream_.get()); });
   const DeviceBuffer lora = random_values(static_cast<size_t>(16 * (rows + s_.hidden)) * 4, 8);
-  time("expand with LoRA of rank 16", 0, [&] {
-    expand_weight({blocks.data(),
-                   s_.quant,
-                   rows,
-                   s_.hidden,
-                   lora.as<float>(),
-                   lora.as<float>() + 16 * s_.hidden,
-                   16,
-                   1.f,
-                   {},
-                   {},
-                   wide.data(),
-                   Element::bf16},
-                  stream_.get());
-  });
+  args.lora_a = lora.as<float>(), args.lora_b = lora.as<float>() + 16 * s_.hidden;
+  args.rank = 16, args.scale = 1;
+  time("expand with LoRA of rank 16", 0, [&] { expand_weight(args, stream_.get()); });
+}
+
+// As many rows as the batch has room for, ready for attention.
+struct PackedRows {
+  std::vector<int32_t> offsets = {0};
+  Packing packing{};
+  DeviceBuffer run;
+};
+
+PackedRows pack(const std::vector<int> & lengths, int64_t most_tokens, int32_t tile_rows) {
+  PackedRows packed;
+  for (int length : lengths) {
+    if (packed.offsets.back() + length <= most_tokens) packed.offsets.push_back(packed.offsets.back() + length);
+  }
+  const std::vector<int32_t> & offsets = packed.offsets;
+  const int32_t total = offsets.back(), rows = static_cast<int32_t>(offsets.size()) - 1;
+  const std::vector<int32_t> ids(static_cast<size_t>(total));
+  std::vector<int32_t> run(static_cast<size_t>(largest_packing({total, rows}, tile_rows)));
+  RowList list(static_cast<size_t>(rows));
+  std::iota(list.begin(), list.end(), 0);
+  packed.packing = pack_rows({{ids.data(), ids.size()}, {offsets.data(), offsets.size()}}, list, tile_rows, run.data());
+  packed.run = DeviceBuffer(run.size() * 4);
+  check_cuda(cudaMemcpy(packed.run.data(), run.data(), packed.run.bytes(), cudaMemcpyHostToDevice), "copying");
+  return packed;
 }
 
 void Bench::attend(const char * what, const std::vector<int> & lengths, float soft_cap) {
   if (!wanted(what) && !wanted("rope of k")) return;
-  std::vector<int32_t> offsets = {0};
-  for (int length : lengths) {
-    if (offsets.back() + length <= tokens_) offsets.push_back(offsets.back() + length);
-  }
   const AttentionPath path = AttentionPath::hopper;
-  const int32_t total = offsets.back(), rows = static_cast<int32_t>(offsets.size()) - 1,
-                tile_rows = attention_tile_rows(s_.head_size, path);
-  std::vector<int32_t> ids(static_cast<size_t>(total)),
-      run(static_cast<size_t>(largest_packing({total, rows}, tile_rows)));
-  RowList list(static_cast<size_t>(rows));
-  std::iota(list.begin(), list.end(), 0);
-  const Packing packing =
-      pack_rows({ids.data(), ids.size()}, {offsets.data(), offsets.size()}, list, tile_rows, run.data());
+  const PackedRows packed = pack(lengths, tokens_, attention_tile_rows(s_.head_size, path));
+  const Packing & packing = packed.packing;
+  const int32_t * run = packed.run.as<int32_t>();
   const int64_t q = int64_t(s_.q_heads) * s_.head_size, kv = int64_t(s_.kv_heads) * s_.head_size, stride = q + 2 * kv;
   const DeviceBuffer qkv = random_values(static_cast<size_t>(tokens_ * stride) * 2, 9),
                      out(static_cast<size_t>(tokens_ * q) * 2);
   const DeviceBuffer table = random_values(static_cast<size_t>(2048 * s_.head_size) * 4, 10);
-  DeviceBuffer device_run(run.size() * 4);
-  check_cuda(cudaMemcpy(device_run.data(), run.data(), device_run.bytes(), cudaMemcpyHostToDevice), "copying");
   const DeviceBuffer queue(8);
   check_cuda(cudaMemsetAsync(queue.data(), 0, queue.bytes(), stream_.get()), "clearing");
   const char * base = qkv.as<char>();
-  const AttentionArgs args{base,
-                           stride,
-                           base + q * 2,
-                           base + (q + kv) * 2,
-                           stride,
-                           total,
-                           table.as<float>(),
-                           table.as<float>(),
-                           out.data(),
-                           reinterpret_cast<const AttentionTile *>(device_run.as<int32_t>() + packing.tiles_at()),
-                           packing.tiles,
-                           s_.q_heads,
-                           s_.kv_heads,
-                           s_.head_size,
-                           0.01f,
-                           soft_cap,
-                           0,
-                           Element::bf16,
-                           path,
-                           queue.as<int32_t>()};
+  AttentionArgs args{};
+  args.q = base, args.k = base + q * 2, args.v = base + (q + kv) * 2, args.q_stride = args.kv_stride = stride;
+  args.kv_rows = packing.tokens, args.cosines = args.sines = table.as<float>(), args.out = out.data();
+  args.tiles = reinterpret_cast<const AttentionTile *>(run + packing.tiles_at()), args.tile_count = packing.tiles;
+  args.q_heads = s_.q_heads, args.kv_heads = s_.kv_heads, args.head_size = s_.head_size;
+  args.scale = 0.01f, args.soft_cap = soft_cap, args.element = Element::bf16;
+  args.path = path, args.queue = queue.as<int32_t>();
   time(what, 0, [&] { attention(args, stream_.get()); });
   double flops = 0;
-  for (int32_t row = 0; row < rows; row++) {
-    const double length = offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
+  for (size_t row = 0; row + 1 < packed.offsets.size(); row++) {
+    const double length = packed.offsets[row + 1] - packed.offsets[row];
     flops += 2 * length * length * static_cast<double>(q);
   }
-  std::printf("    (%d rows, %d tokens, %.1f GFLOP counted causally)\n", rows, total, flops / 1e9);
-  RopeArgs turn{const_cast<char *>(base) + q * 2,
-                total,
-                stride,
-                s_.kv_heads,
-                s_.head_size,
-                device_run.as<int32_t>() + packing.positions_at(),
-                table.as<float>(),
-                table.as<float>(),
-                Element::bf16};
-  time("rope of k", static_cast<double>(total * kv) * 4, [&] { rope(turn, stream_.get()); });
+  std::printf("    (%d rows, %d tokens, %.1f GFLOP counted causally)\n", packing.rows, packing.tokens, flops / 1e9);
+  const RopeArgs turn{const_cast<char *>(base) + q * 2,
+                      packing.tokens,
+                      stride,
+                      s_.kv_heads,
+                      s_.head_size,
+                      run + packing.positions_at(),
+                      table.as<float>(),
+                      table.as<float>(),
+                      Element::bf16};
+  time("rope of k", static_cast<double>(packing.tokens * kv) * 4, [&] { rope(turn, stream_.get()); });
 }
 
 void Bench::run() {
   std::printf("%s, %d tokens\n", s_.name, tokens_);
   products(Element::bf16);
   products(Element::e4m3);
-  elementwise();
+  norms();
+  gates();
+  expansions();
   attend("attention, rows of 704", std::vector<int>(64, 704), s_.soft_cap);
   attend("attention, rows of 2048", std::vector<int>(16, 2048), s_.soft_cap);
   attend("attention, rows of LMSYS", lmsys_lengths(45), s_.soft_cap);

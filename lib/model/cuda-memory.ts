@@ -11,7 +11,7 @@ const MIB = 2 ** 20;
 const F32 = 4;
 const WIDE = 2;
 /** Most waves of a call that share one expansion of a layer's streamed weights: native/engine/cuda/choices.cc. */
-const MOST_SHARING = 2;
+export const MOST_SHARING = 2;
 
 /** The driver hands out memory in steps. */
 const ALLOCATION_STEP = 2 * MIB;
@@ -140,7 +140,7 @@ export function tokensKept(maxLength: number, { maxBatchTokens }: Pick<LargestBa
 }
 
 /** Tokens whose residual stream is kept: of one wave, or of all that share the expanded weights of a layer. */
-function tokensSharing(maxLength: number, batch: LargestBatch): number {
+export function tokensSharing(maxLength: number, batch: Pick<LargestBatch, 'maxBatchTokens'>): number {
   const wave = tokensKept(maxLength, batch);
   return Math.max(wave, Math.min(batch.maxBatchTokens, MOST_SHARING * wave));
 }

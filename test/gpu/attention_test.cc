@@ -70,7 +70,7 @@ Scene::Scene(const Case & wanted, const std::vector<int> & lengths)
   const std::vector<int32_t> ids(static_cast<size_t>(tokens));
   const int32_t tile_rows = attention_tile_rows(c.head_size, c.path), rows = static_cast<int32_t>(lengths.size());
   run.resize(static_cast<size_t>(largest_packing({tokens, rows}, tile_rows)));
-  packing = pack_rows({ids.data(), ids.size()}, {offsets.data(), offsets.size()}, whole(rows), tile_rows, run.data());
+  packing = pack_rows({{ids.data(), ids.size()}, {offsets.data(), offsets.size()}}, whole(rows), tile_rows, run.data());
   const size_t half = static_cast<size_t>(c.head_size / 2);
   cosines.resize(static_cast<size_t>(longest) * half), sines.resize(cosines.size());
   for (size_t i = 0; i < cosines.size(); i++) {

@@ -155,11 +155,27 @@ TEST("a gated product is the same whichever kernels the trials choose, and apart
     expect_close(from_device(out_at, rows * columns, Element::bf16), expected, 2 * tolerance_of(Element::bf16),
                  "gated");
   };
-  run();
-  products.start_trials();
-  for (int i = 0; i < 20; i++) run();
-  products.finish_trials();
-  run();
+  // Our own kernel writes nothing there.
+  const auto fused = [&] {
+    check_cuda(cudaMemset(wide_at.data(), 0xff, wide_at.bytes()), "poisoning an output");
+    run();
+    return std::isnan(from_device(wide_at, 1, Element::bf16)[0]);
+  };
+  run();  // times every candidate
+  const bool alone = fused();
+  bool failed = false;
+  try {
+    products.race([] { throw std::runtime_error("a pass that fails"); });
+  } catch (const std::runtime_error &) {
+    failed = true;
+  }
+  expect(failed, "a pass that fails was not heard of");
+  for (int i = 0; i < 8; i++) expect(fused() == alone, "candidates take turns after a race that failed");
+  products.race([&] {
+    for (int i = 0; i < 20; i++) run();
+  });
+  const bool chosen = fused();
+  for (int i = 0; i < 3; i++) expect(fused() == chosen, "candidates take turns after a race");
 }
 
 TEST("quantize_rows keeps values within e4m3's step and a row of zeros at zero") {

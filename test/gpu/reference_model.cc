@@ -127,7 +127,7 @@ Values Reference::score(View<int32_t> tokens, View<int32_t> offsets) {
   std::vector<int32_t> run(static_cast<size_t>(largest_packing({total, rows}, 64)));
   RowList list(static_cast<size_t>(rows));
   std::iota(list.begin(), list.end(), 0);
-  const Packing packing = pack_rows(tokens, offsets, list, 64, run.data());
+  const Packing packing = pack_rows({tokens, offsets}, list, 64, run.data());
   const size_t half = static_cast<size_t>(shape_.head_size / 2), hidden = static_cast<size_t>(shape_.hidden);
   cosines_.assign(static_cast<size_t>(total) * half, 0), sines_ = cosines_;
   for (size_t i = 0; i < cosines_.size(); i++) {

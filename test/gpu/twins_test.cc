@@ -200,7 +200,7 @@ TEST("a packing covers every token once, stays inside its bound and puts the lon
     std::iota(list.begin(), list.end(), 0);
     std::shuffle(list.begin(), list.end(), random_bits());
     const Packing packing =
-        pack_rows({tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}, list, 64, run.data());
+        pack_rows({{tokens.data(), tokens.size()}, {offsets.data(), offsets.size()}}, list, 64, run.data());
     expect(packing.size() <= static_cast<int64_t>(run.size()), "a packing larger than its bound");
     std::vector<int> seen(static_cast<size_t>(packing.tokens));
     const AttentionTile * tiles = reinterpret_cast<const AttentionTile *>(run.data() + packing.tiles_at());
@@ -231,6 +231,18 @@ TEST("a packing covers every token once, stays inside its bound and puts the lon
   }
 }
 
+// (multiprocessors, tokens of a call, tokens of its batches) for rows of at most 2048, for lib/model/cuda-memory.ts to be held to.
+void print_batch_tokens() {
+  for (int32_t multiprocessors = 2; multiprocessors <= 192; multiprocessors += 2) {
+    for (int32_t call = 2048; call <= 131072; call += 1024)
+      std::printf("%d %d %d\n", multiprocessors, call, batch_tokens(call, 2048, multiprocessors));
+  }
+}
+
 }  // namespace
 
-int main(int argc, char ** argv) { return run_tests(argc, argv); }
+int main(int argc, char ** argv) {
+  if (argc < 2 || std::string(argv[1]) != "--batch-tokens") return run_tests(argc, argv);
+  print_batch_tokens();
+  return 0;
+}

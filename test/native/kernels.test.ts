@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { MOST_SHARING, tokensKept, tokensSharing } from '../../lib/model/cuda-memory';
 
 const root = join(__dirname, '..', '..');
 const build = join(root, 'build', 'cmake');
@@ -28,6 +29,24 @@ describe('the CUDA engine without a GPU', () => {
       assert.match(run.stdout, /^[1-9]\d* tests, 0 failed$/m);
     });
   }
+
+  // After the test that builds it: two builds in one folder spoil each other's objects.
+  test('no GPU has batches of more tokens than the memory estimate counts', { skip: notBuilt }, () => {
+    const run = spawnSync(join(build, 'twins_test'), ['--batch-tokens'], { encoding: 'utf8' });
+    assert.equal(run.status, 0, run.stderr);
+    const lines = run.stdout.trim().split('\n');
+    assert.ok(lines.length > 10_000, String(lines.length));
+    for (const line of lines) {
+      const [, maxBatchTokens = NaN, wave = NaN] = line.split(' ').map(Number);
+      const counted = tokensKept(2048, { maxBatchTokens });
+      const sharing = tokensSharing(2048, { maxBatchTokens });
+      assert.ok(counted >= wave, `${line}: ${counted}`);
+      assert.ok(
+        sharing >= wave * Math.min(MOST_SHARING, Math.max(1, Math.floor(maxBatchTokens / wave))),
+        `${line}: ${sharing}`,
+      );
+    }
+  });
 
   for (const source of readdirSync(kernels).filter((name) => name.endsWith('.cu'))) {
     // A file for sm_90a holds instructions that no other architecture has.

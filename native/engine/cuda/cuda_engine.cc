@@ -241,7 +241,7 @@ void CudaEngine::watch(size_t rows, size_t redone) {
 
 DeviceBatch CudaEngine::send(Slot & slot, Element compute, View<int32_t> tokens, View<int32_t> offsets) {
   const int32_t tile_rows = attention_tile_rows(shape_.head_width, attention_);
-  const Packing packing = pack_rows(tokens, offsets, slot.rows, tile_rows, slot.run.as<int32_t>());
+  const Packing packing = pack_rows({tokens, offsets}, slot.rows, tile_rows, slot.run.as<int32_t>());
   const cudaStream_t stream = forward_->stream();
   check_cuda(cudaMemcpyAsync(slot.device_run.data(), slot.run.as<char>(),
                              static_cast<size_t>(packing.size()) * sizeof(int32_t), cudaMemcpyHostToDevice, stream),

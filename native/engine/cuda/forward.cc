@@ -101,18 +101,19 @@ void Forward::set_norm_scales() {
 void Forward::enqueue(View<DeviceBatch> batches) {
   compute_ = batches[0].compute;
   for (size_t i = 0; i < batches.size; i++) {
-    if (batches[i].packing.tokens >= kTrialShare * spec_.limits.tokens && tried_.insert(compute_).second)
-      try_candidates({&batches[i], 1});
+    if (batches[i].packing.tokens < kTrialShare * spec_.limits.tokens || tried_.count(compute_)) continue;
+    try_candidates({&batches[i], 1});
+    tried_.insert(compute_);
   }
   run(batches);
 }
 
 void Forward::try_candidates(View<DeviceBatch> batch) {
   run(batch);  // brings them
-  products_.start_trials();
   const int64_t passes = (kTrialTokens + batch[0].packing.tokens - 1) / batch[0].packing.tokens;
-  for (int64_t pass = 0; pass < std::min(passes, kMostTrialPasses); pass++) run(batch);
-  products_.finish_trials();
+  products_.race([&] {
+    for (int64_t pass = 0; pass < std::min(passes, kMostTrialPasses); pass++) run(batch);
+  });
 }
 
 void Forward::run(View<DeviceBatch> batches) {

@@ -46,8 +46,8 @@ int64_t largest_packing(BatchLimits limits, int32_t tile_rows) {
   return 2 * int64_t(limits.tokens) + limits.rows + 4 * (tiles + limits.rows);
 }
 
-Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, const RowList & list, int32_t tile_rows,
-                  int32_t * target) {
+Packing pack_rows(const TokenRows & rows, const RowList & list, int32_t tile_rows, int32_t * target) {
+  const View<int32_t> &tokens = rows.tokens, &offsets = rows.offsets;
   std::vector<AttentionTile> tiles, last_tiles;
   Packing packing{static_cast<int32_t>(list.size()), 0, 0, static_cast<int32_t>(list.size())};
   for (int32_t row : list) packing.tokens += offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];

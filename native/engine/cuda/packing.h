@@ -11,14 +11,19 @@ namespace pairscore {
 
 using RowList = std::vector<int32_t>;
 
+struct TokenRows {
+  View<int32_t> tokens;   // of all rows, one after the other
+  View<int32_t> offsets;  // rows + 1
+};
+
 struct BatchLimits {
   int32_t tokens;
   int32_t rows;
 };
 
-// Of a GPU's batches out of calls of at most so many tokens, for rows of at most max_sequence_tokens: so many tokens that tiles
-// of 128 x 256 fill all multiprocessors for every width that is a multiple of 512; twice as many where a call holds two such
-// batches, since every kernel's end leaves multiprocessors idle for a while. Four times as many are slower again.
+// Tokens of a batch, where calls have at most call_tokens and rows at most max_sequence_tokens: as many as let tiles of 128 x 256
+// fill all multiprocessors for every width that is a multiple of 512, or twice as many where a call holds two such batches, since
+// at every kernel's end multiprocessors are idle for a while. Four times as many are slower than twice.
 int32_t batch_tokens(int32_t call_tokens, int32_t max_sequence_tokens, int32_t multiprocessors);
 
 // Whole rows, so shared out that batches but the last are as full as can be: longest first, each into the batch that it
@@ -45,7 +50,6 @@ int64_t largest_packing(BatchLimits limits, int32_t tile_rows);
 
 // Writes the run of the listed rows into target, which has room for it. Tiles of one row stay together, so that its keys and
 // values stay in L2; the longest row and the longest way to walk come first, so that no block ends late.
-Packing pack_rows(View<int32_t> tokens, View<int32_t> offsets, const RowList & list, int32_t tile_rows,
-                  int32_t * target);
+Packing pack_rows(const TokenRows & rows, const RowList & list, int32_t tile_rows, int32_t * target);
 
 }  // namespace pairscore

@@ -139,10 +139,20 @@ bool Products::multiply(Call & call, const cublasLtMatmulAlgo_t * algorithm) {
                     algorithm, workspace_.data(), kWorkspaceBytes, stream_) == CUBLAS_STATUS_SUCCESS;
 }
 
-void Products::start_trials() { trying_ = true; }
-
-void Products::finish_trials() {
+void Products::race(const std::function<void()> & passes) {
+  trying_ = true;
+  try {
+    passes();
+  } catch (...) {
+    trying_ = false;
+    trials_.clear();
+    throw;
+  }
   trying_ = false;
+  choose();
+}
+
+void Products::choose() {
   std::map<std::pair<Choice *, size_t>, std::vector<float>> times;
   for (const std::unique_ptr<Trial> & trial : trials_) {
     trial->stop.wait();

@@ -43,10 +43,8 @@ class Products {
   // The product of gate and up, then the gate of product.out, which may stay unwritten.
   void run_gated(const Product & product, const GateArgs & gate);
 
-  // Between the two, calls of a shape take its candidates in turn, so that all meet the same clocks; then each shape has
-  // its best.
-  void start_trials();
-  void finish_trials();
+  // Where calls of a shape take its candidates in turn, so that all meet the same clocks; then each shape has its best.
+  void race(const std::function<void()> & passes);
 
  private:
   // Rows are grouped by quarters of an octave: an algorithm that is best for 8192 rows serves 8000 as well.
@@ -67,6 +65,7 @@ class Products {
 
   void run(Call & call);
   Choice find(Call & call);
+  void choose();
   void compare(Call & call, Choice & choice);
   float time(const std::function<bool()> & launch, int repeats);
   float time_candidate(Call & call, const Choice & choice, size_t candidate);
