@@ -20,29 +20,52 @@ struct ResidualRow {
   __device__ float * rms() const { return reinterpret_cast<float *>(remainder(columns)); }
 };
 
-// Eight columns of x, out of what the norm before left, and of y. All loads come before the first use of one.
+// Eight columns of one thread.
+struct Eight {
+  float x[8], y[8];
+};
+
+__device__ float squares8(const float (&values)[8]) {
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < 8; i++) sum += values[i] * values[i];
+  return sum;
+}
+
+// x out of what the norm before left, and y. All loads come before the first use of one.
 template <typename T>
-__device__ void join_row8(const NormArgs & args, const ResidualRow & residual, int64_t c, float (&x)[8],
-                          float (&y)[8]) {
+__device__ void join_row8(const NormArgs & args, int64_t c, Eight & it) {
+  const ResidualRow residual(args, blockIdx.x);
   const int64_t at = blockIdx.x * args.columns + c;
   Split8 split;
   split.high = *reinterpret_cast<const uint4 *>(static_cast<const T *>(args.h_before) + at);
   split.remainder = *residual.remainder(c);
   float next[8];
   load8(args.next_before + c, next);
-  load8(static_cast<const T *>(args.y) + at, y);
+  load8(static_cast<const T *>(args.y) + at, it.y);
   const float rms = *residual.rms();
-  join8<T>(split, x);
+  join8<T>(split, it.x);
 #pragma unroll
-  for (int i = 0; i < 8; i++) x[i] *= rms * reciprocal_fast(next[i]);
+  for (int i = 0; i < 8; i++) it.x[i] *= rms * reciprocal_fast(next[i]);
 }
 
+// x as it is, and y where there is one.
 template <typename T>
-__device__ void load_y8(const NormArgs & args, int64_t c, float (&y)[8]) {
-  load8(static_cast<const T *>(args.y) + blockIdx.x * args.columns + c, y);
+__device__ void load_row8(const NormArgs & args, int64_t c, Eight & it) {
+  const int64_t at = blockIdx.x * args.columns + c;
+  load8(args.x + at, it.x);
+  if (!args.y) return;
+  load8(static_cast<const T *>(args.y) + at, it.y);
   const float scale = args.y_row_scale ? args.y_row_scale[blockIdx.x] : 1.f;
 #pragma unroll
-  for (int i = 0; i < 8; i++) y[i] *= scale;
+  for (int i = 0; i < 8; i++) it.y[i] *= scale;
+}
+
+__device__ void add_row8(const NormArgs & args, int64_t c, float y_inverse, Eight & it) {
+  float post[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  if (args.post) load8(args.post + c, post);
+#pragma unroll
+  for (int i = 0; i < 8; i++) it.x[i] += it.y[i] * y_inverse * post[i];
 }
 
 template <typename H>
@@ -62,52 +85,42 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
   const int64_t columns = args.columns;
   const ResidualRow residual(args, blockIdx.x);
   const bool adds = kJoins || args.y;
-  float x[kEights][8], y[kEights][8], y_squares = 0, x_squares = 0;
+  Eight eights[kEights];
+  float y_squares = 0, x_squares = 0;
   const auto each = [&](auto work) {
 #pragma unroll
     for (int e = 0; e < kEights; e++) {
       const int64_t c = (e * int64_t(blockDim.x) + threadIdx.x) * 8;
-      if (c < columns) work(c, x[e], y[e]);
+      if (c < columns) work(c, eights[e]);
     }
   };
-  each([&](int64_t c, float(&xs)[8], float(&ys)[8]) {
-    if constexpr (kJoins) {
-      join_row8<T>(args, residual, c, xs, ys);
-    } else {
-      load8(residual.whole + c, xs);
-      if (!adds) return;
-      load_y8<T>(args, c, ys);
-    }
-#pragma unroll
-    for (int i = 0; i < 8; i++) y_squares += ys[i] * ys[i];
+  each([&](int64_t c, Eight & it) {
+    kJoins ? join_row8<T>(args, c, it) : load_row8<T>(args, c, it);
+    if (adds) y_squares += squares8(it.y);
   });
   if constexpr (kJoins && !kSplits) __syncthreads();  // whole rows lie where others still read remainders
   float y_inverse = 1;
   if (adds && args.post) y_inverse = rsqrtf(block_reduce(y_squares, shared, Add()) / columns + args.epsilon);
-  each([&](int64_t c, float(&xs)[8], float(&ys)[8]) {
+  each([&](int64_t c, Eight & it) {
     if (adds) {
-      float post[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-      if (args.post) load8(args.post + c, post);
-#pragma unroll
-      for (int i = 0; i < 8; i++) xs[i] += ys[i] * y_inverse * post[i];
-      if constexpr (!kSplits) store8(residual.whole + c, xs);
+      add_row8(args, c, y_inverse, it);
+      if constexpr (!kSplits) store8(residual.whole + c, it.x);
     }
-#pragma unroll
-    for (int i = 0; i < 8; i++) x_squares += xs[i] * xs[i];
+    x_squares += squares8(it.x);
   });
   const float inverse = rsqrtf(block_reduce(x_squares, shared, Add()) / columns + args.epsilon);
   const bool finite = inverse > 0 && inverse < INFINITY;
   const float scale = inverse * args.h_scale;
-  each([&](int64_t c, float(&xs)[8], float(&)[8]) {
+  each([&](int64_t c, Eight & it) {
     float next[8];
     load8(args.next + c, next);
 #pragma unroll
-    for (int i = 0; i < 8; i++) xs[i] *= scale * next[i];
+    for (int i = 0; i < 8; i++) it.x[i] *= scale * next[i];
     H * h = static_cast<H *>(args.h) + blockIdx.x * columns + c;
     if constexpr (kSplits) {
-      split_row8(h, residual.remainder(c), xs, finite);
+      split_row8(h, residual.remainder(c), it.x, finite);
     } else {
-      store8(h, xs);
+      store8(h, it.x);
     }
   });
   if (kSplits && threadIdx.x == 0) *residual.rms() = finite ? 1.f / inverse : NAN;
@@ -148,9 +161,10 @@ void check(const NormArgs & args) {
 
 template <typename T, typename H, Residual kBefore>
 void launch_before(const NormArgs & args, Stream stream) {
-  if (args.after == Residual::whole) return launch<T, H, kBefore, Residual::whole>(args, stream);
-  if constexpr (sizeof(H) == 2) return launch<T, H, kBefore, Residual::remainder>(args, stream);
-  expect(false, "no remainder of an h in f32", "one");
+  if constexpr (sizeof(H) == 2) {
+    if (args.after == Residual::remainder) return launch<T, H, kBefore, Residual::remainder>(args, stream);
+  }
+  launch<T, H, kBefore, Residual::whole>(args, stream);
 }
 
 template <typename T>

@@ -15,7 +15,14 @@ namespace {
 const int kRows[] = {1, 2, 31, 32, 33, 2047};
 constexpr double kSplitError = 1e-5;  // of normal values, in f16; 6.5e-6 in bf16
 
-void check_norm(Element element, Element h_element, int64_t rows, int64_t columns, int variant) {
+struct NormCase {
+  Element element, h_element;
+  int64_t rows, columns;
+  int variant;  // 0: x alone; 1: adds y; 2: adds a normalised y; 3: adds y with row scales
+};
+
+void check_norm(const NormCase & given) {
+  const auto [element, h_element, rows, columns, variant] = given;
   const bool add = variant > 0, post = variant == 2, scaled = variant == 3;
   const size_t count = static_cast<size_t>(rows * columns);
   const std::vector<float> y = rounded(random_normal(count, 2), element),
@@ -50,12 +57,12 @@ TEST("add_norm gives its twin's residual and output for every variant, type and 
   for (Element element : kWide) {
     for (int rows : kRows) {
       for (int64_t columns : {64, 256, 3584, 4096, 8192}) {
-        for (int variant = 0; variant < 4; variant++) check_norm(element, element, rows, columns, variant);
+        for (int variant = 0; variant < 4; variant++) check_norm({element, element, rows, columns, variant});
       }
     }
   }
   for (Element h : {Element::f32, Element::e4m3}) {
-    for (int64_t columns : {256, 3584, 32768}) check_norm(Element::bf16, h, 33, columns, 2);
+    for (int64_t columns : {256, 3584, 32768}) check_norm({Element::bf16, h, 33, columns, 2});
   }
 }
 
