@@ -13,6 +13,8 @@ import { randomFloats, randomTensor } from './random-tensor';
 
 const LABELS = ['winner_model_a', 'winner_model_b', 'winner_tie'] as const;
 const RANK = 16;
+/** Whose products are added to the residual stream. */
+const ADDING: ReadonlySet<string> = new Set(['attn_output', 'ffn_down']);
 const TOKENIZER_FILES = ['tokenizer.json', 'tokenizer_config.json'] as const;
 
 /** Templates of the reference notebook. */
@@ -68,20 +70,28 @@ async function vocabularyOf(folder: string, { bos, eos }: Dimensions): Promise<V
   }
 }
 
+/**
+ * As in trained models, embeddings are of size 1 and each of the 2 x layers sums adds little to the residual stream (GPT-2 draws
+ * its weights so): else rounding errors grow from layer to layer, and say more of the draw than of an engine.
+ */
 async function writeBase(path: string, dimensions: Dimensions, { entries, vocabulary }: Vocabulary): Promise<string> {
-  const { hidden, embeddingType, architecture } = dimensions;
+  const { hidden, embeddingType, linearType, architecture, layers } = dimensions;
+  const isGemma = architecture === 'gemma2';
+  const added = 1 / Math.sqrt(2 * layers);
   const norm = (name: string): OutputTensor =>
-    wholeTensor(`${name}.weight`, [hidden], new Float32Array(hidden).fill(1));
-  const embedding = (name: string): OutputTensor => randomTensor(name, embeddingType, [hidden, vocabulary]);
+    wholeTensor(`${name}.weight`, [hidden], new Float32Array(hidden).fill(name.includes('post_') ? added : 1));
+  const linear = (layer: number, name: string, shape: readonly [number, number]): OutputTensor =>
+    randomTensor(`blk.${layer}.${name}.weight`, linearType, shape, !isGemma && ADDING.has(name) ? added : 1);
+  const embedding = (name: string): OutputTensor =>
+    // Gemma multiplies them by the square root of the hidden size.
+    randomTensor(name, embeddingType, [hidden, vocabulary], isGemma ? 1 : 50);
   const tensors = [
     embedding('token_embd.weight'),
     norm('output_norm'),
-    ...(architecture === 'llama' ? [embedding('output.weight')] : []),
-    ...Array.from({ length: dimensions.layers }, (_, layer) => [
+    ...(isGemma ? [] : [embedding('output.weight')]),
+    ...Array.from({ length: layers }, (_, layer) => [
       ...normsOf(dimensions).map((name) => norm(`blk.${layer}.${name}`)),
-      ...[...linearLayers(dimensions)].map(([name, shape]) =>
-        randomTensor(`blk.${layer}.${name}.weight`, dimensions.linearType, shape),
-      ),
+      ...[...linearLayers(dimensions)].map(([name, shape]) => linear(layer, name, shape)),
     ]).flat(),
   ];
   const metadata = [...entries, ...metadataOf(dimensions, vocabulary)];

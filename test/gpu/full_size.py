@@ -97,12 +97,21 @@ names = {'self_attn.q_proj': ('attn_q', H), 'self_attn.k_proj': ('attn_k', KV), 
          'mlp.gate_proj': ('ffn_gate', 0), 'mlp.up_proj': ('ffn_up', 0), 'mlp.down_proj': ('ffn_down', 0)}
 
 
+norms = {'input_layernorm': 'attn_norm', 'post_attention_layernorm': 'ffn_norm'}
+if gemma:
+    norms = {'input_layernorm': 'attn_norm', 'post_attention_layernorm': 'post_attention_norm',
+             'pre_feedforward_layernorm': 'ffn_norm', 'post_feedforward_layernorm': 'post_ffw_norm'}
+
+
 @torch.no_grad()
-def fill():  # the synthetic norms are ones: Gemma's default of 1 + 0, Llama's default of 1
+def fill():
     model.model.embed_tokens.weight.copy_(weight('token_embd.weight'))
+    model.model.norm.weight.copy_(weight('output_norm.weight') - float(gemma))  # Gemma's are 1 + w
     score = {t.name: t for t in gguf.GGUFReader(head).tensors}['score.weight']
     model.score.weight.copy_(torch.from_numpy(score.data.astype(np.float32).reshape(3, D)).to(dev))
     for i, layer in enumerate(model.model.layers):
+        for theirs, ours in norms.items():
+            getattr(layer, theirs).weight.copy_(weight(f'blk.{i}.{ours}.weight') - float(gemma))
         for theirs, (ours, heads) in names.items():
             module = layer
             for part in theirs.split('.'):
