@@ -25,14 +25,6 @@ const LEAST_FILL = 0.75;
 /** A batch of so few tokens costs a call whatever it holds: there padding is cheaper than another call. */
 const SMALL_BATCH_TOKENS = 512;
 
-/**
- * Where nothing is padded, the gap that a long row leaves is filled with rows from further on, but for this share of the
- * budget, or so many tokens of a large one: an engine that fills two waves out of a call finds room for the last rows
- * then, and does not begin a third for them. Smaller budgets lose as much and gain nothing by it, which is little.
- */
-const LEFT_TO_WAVES = 1 / 192;
-const MOST_LEFT_TOKENS = 88;
-
 /** Every row stands in exactly one batch. Throws ERR_CONFIG where one sequence alone exceeds the budget. */
 export function planBatches(lengths: readonly number[], limits: BatchLimits): readonly Batch[] {
   refuseTooLong(
@@ -74,18 +66,10 @@ export function takeBatch<T>(
   limits: BatchLimits,
 ): { readonly batch: readonly T[]; readonly rest: readonly T[] } {
   const lengths = waiting.map(lengthOf);
-  const usable = { ...limits, maxBatchTokens: usableTokens(lengths, limits) };
-  const size = batchSize(lengths, usable);
-  const later = limits.padding === 'none' ? gapFilling(lengths, size, usable) : new Set<number>();
+  const size = batchSize(lengths, limits);
+  const later = limits.padding === 'none' ? gapFilling(lengths, size, limits) : new Set<number>();
   const isTaken = (index: number): boolean => index < size || later.has(index);
   return { batch: waiting.filter((_, i) => isTaken(i)), rest: waiting.filter((_, i) => !isTaken(i)) };
-}
-
-/** Where some rows have to wait anyway, the others leave room in the engine's waves. */
-function usableTokens(lengths: readonly number[], { maxBatchTokens, padding }: BatchLimits): number {
-  const all = lengths.reduce((sum, length) => sum + length, 0);
-  if (padding === 'counted' || all <= maxBatchTokens) return maxBatchTokens;
-  return maxBatchTokens - Math.min(maxBatchTokens * LEFT_TO_WAVES, MOST_LEFT_TOKENS);
 }
 
 /** How many of the first make a batch. */
@@ -103,7 +87,7 @@ function batchSize(lengths: readonly number[], limits: BatchLimits): number {
   return size;
 }
 
-/** Which of the rows after the first `size` join them: ever the longest that there is room for. */
+/** Where nothing is padded, which of the rows after the first `size` fill the gap: ever the longest that there is room for. */
 function gapFilling(lengths: readonly number[], size: number, limits: BatchLimits): ReadonlySet<number> {
   const used = lengths.slice(0, size).reduce((sum, length) => sum + length, 0);
   let room = limits.maxBatchTokens - used;

@@ -175,6 +175,19 @@ TEST("every row is in one batch, within both limits, and few batches are not ful
   }
 }
 
+TEST("a call that is full is shared out without a gap") {
+  for (int round = 0; round < 300; round++) {
+    const int batches = round % 2 ? 2 : 3, call = batches * 16896;
+    std::vector<int32_t> offsets = {0};
+    while (offsets.back() < call) offsets.push_back(std::min(call, offsets.back() + random_int(34, 1500)));
+    for (const RowList & batch : share_rows({offsets.data(), offsets.size()}, {16896, 512})) {
+      int tokens = 0;
+      for (int32_t row : batch) tokens += offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
+      expect(tokens == 16896, "a batch of " + std::to_string(tokens) + " tokens");
+    }
+  }
+}
+
 TEST("a batch fills a GPU once, or twice where a call holds two of them, and holds the longest row in any case") {
   expect(batch_tokens(33792, 2048, 132) == 16896 && batch_tokens(33791, 2048, 132) == 8448, "an H100");
   expect(batch_tokens(33792, 2048, 148) == 9472, "a GPU too large for two in a call");

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <numeric>
 
 namespace pairscore {
+
+constexpr int32_t kTaken = -1;  // for a row's number
 
 static_assert(sizeof(AttentionTile) == 4 * sizeof(int32_t), "tiles travel as int32s");
 
@@ -15,28 +16,76 @@ int32_t batch_tokens(int32_t call_tokens, int32_t max_sequence_tokens, int32_t m
   return std::max(std::min(call_tokens, wave), max_sequence_tokens);
 }
 
+namespace {
+
+// Which sums the first few of some lengths make, up to a limit: a bit a sum, and a set of bits for each number of lengths.
+class SubsetSums {
+ public:
+  SubsetSums(const std::vector<int32_t> & lengths, int32_t limit)
+      : lengths_(lengths), limit_(limit), words_(static_cast<size_t>(limit) / 64 + 1) {
+    bits_.resize((lengths.size() + 1) * words_);
+    bits_[0] = 1;
+    for (size_t i = 0; i < lengths.size(); i++) add(i);
+  }
+
+  // Places of lengths whose sum is the largest within the limit; of several such choices one of few and large lengths.
+  std::vector<size_t> largest() const {
+    int32_t sum = limit_;
+    while (!makes(lengths_.size(), sum)) sum--;
+    std::vector<size_t> chosen;
+    for (size_t i = lengths_.size(); i-- > 0;) {
+      if (makes(i, sum)) continue;
+      chosen.push_back(i);
+      sum -= lengths_[i];
+    }
+    std::reverse(chosen.begin(), chosen.end());
+    return chosen;
+  }
+
+ private:
+  bool makes(size_t count, int32_t sum) const {
+    return bits_[count * words_ + static_cast<size_t>(sum) / 64] >> (sum % 64) & 1;
+  }
+
+  void add(size_t i) {
+    const uint64_t * before = bits_.data() + i * words_;
+    uint64_t * after = bits_.data() + (i + 1) * words_;
+    const size_t words = static_cast<size_t>(lengths_[i]) / 64, bits = static_cast<size_t>(lengths_[i]) % 64;
+    std::copy(before, before + words_, after);
+    for (size_t to = words; to < words_; to++) {
+      after[to] |= before[to - words] << bits;
+      if (bits && to > words) after[to] |= before[to - words - 1] >> (64 - bits);
+    }
+  }
+
+  const std::vector<int32_t> & lengths_;
+  const int32_t limit_;
+  const size_t words_;
+  std::vector<uint64_t> bits_;
+};
+
+}  // namespace
+
 std::vector<RowList> share_rows(View<int32_t> offsets, BatchLimits limits) {
   const auto length = [&](int32_t row) {
     return offsets[static_cast<size_t>(row) + 1] - offsets[static_cast<size_t>(row)];
   };
-  RowList order(offsets.size - 1);
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return length(a) > length(b); });
+  RowList waiting(offsets.size - 1);
+  std::iota(waiting.begin(), waiting.end(), 0);
+  std::stable_sort(waiting.begin(), waiting.end(), [&](int32_t a, int32_t b) { return length(a) > length(b); });
   std::vector<RowList> batches;
-  std::multimap<int32_t, size_t> room;  // tokens left -> batch
-  for (int32_t row : order) {
-    const auto best = room.lower_bound(length(row));
-    size_t batch = batches.size();
-    int32_t left = limits.tokens;
-    if (best == room.end()) {
-      batches.emplace_back();
-    } else {
-      left = best->first;
-      batch = best->second;
-      room.erase(best);
+  while (!waiting.empty()) {
+    std::vector<int32_t> others;
+    for (size_t i = 1; i < waiting.size() && static_cast<int32_t>(i) < limits.rows; i++)
+      others.push_back(length(waiting[i]));
+    RowList batch = {waiting[0]};
+    for (size_t i : SubsetSums(others, std::max(0, limits.tokens - length(waiting[0]))).largest()) {
+      batch.push_back(waiting[i + 1]);
+      waiting[i + 1] = kTaken;
     }
-    batches[batch].push_back(row);
-    if (static_cast<int32_t>(batches[batch].size()) < limits.rows) room.emplace(left - length(row), batch);
+    waiting[0] = kTaken;
+    waiting.erase(std::remove(waiting.begin(), waiting.end(), kTaken), waiting.end());
+    batches.push_back(std::move(batch));
   }
   return batches;
 }
