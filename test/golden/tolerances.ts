@@ -10,12 +10,12 @@ export const TOLERANCES = {
   /** 16-bit products on a GPU, of the same weights. */
   sixteenBit: 5e-3,
   /**
-   * Full-size synthetic models against libllama in f32: of all logits, relative to them, and the largest |Δp|. 1.4 to 4.5 times
-   * what an H200 gave for two draws of the weights. That it is no more than transformers is off is test/gpu/full_size.py's to say.
+   * Full-size synthetic models against libllama in f32: of all logits, relative to them, and the largest |Δp|. Twice what an H200
+   * gave, or what transformers itself is off in that type (test/gpu/full_size.py) where that is less.
    */
   fullSize: {
-    mean: 5e-3, // of |Δp|, whichever the type
-    f16: { gemma2: { relative: 1e-3, moved: 5e-4 }, llama: { relative: 4e-3, moved: 1.6e-3 } },
-    bf16: { gemma2: { relative: 1e-2, moved: 3e-3 }, llama: { relative: 3e-2, moved: 8e-3 } },
+    mean: 2.5e-3, // of |Δp|, whichever the type
+    f16: { gemma2: { relative: 2e-3, moved: 1.1e-3 }, llama: { relative: 3.4e-3, moved: 8.4e-4 } },
+    bf16: { gemma2: { relative: 1e-2, moved: 2.4e-3 }, llama: { relative: 2.6e-2, moved: 5.4e-3 } },
   },
 } as const;
