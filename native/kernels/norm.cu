@@ -7,13 +7,16 @@ namespace {
 
 constexpr int kMostThreads = 512;
 
+// This block's row. From the last on: the product before ended there, so that its y is still in L2, and the next begins at the first.
+__device__ int64_t own_row(const NormArgs & args) { return args.rows - 1 - blockIdx.x; }
+
 // A row of the residual stream in either form.
 struct ResidualRow {
   float * const whole;
   const int64_t columns;
 
-  __device__ ResidualRow(const NormArgs & args, int64_t row)
-      : whole(args.x + row * args.columns), columns(args.columns) {}
+  __device__ explicit ResidualRow(const NormArgs & args)
+      : whole(args.x + own_row(args) * args.columns), columns(args.columns) {}
   __device__ uint2 * remainder(int64_t column) const {
     return reinterpret_cast<uint2 *>(reinterpret_cast<char *>(whole) + column);
   }
@@ -21,7 +24,7 @@ struct ResidualRow {
 };
 
 // Eight columns of one thread.
-struct Eight {
+struct Columns8 {
   float x[8], y[8];
 };
 
@@ -34,15 +37,15 @@ __device__ float squares8(const float (&values)[8]) {
 
 // x out of what the norm before left, and y. All loads come before the first use of one.
 template <typename T>
-__device__ void join_row8(const NormArgs & args, int64_t c, Eight & it) {
-  const ResidualRow residual(args, blockIdx.x);
-  const int64_t at = blockIdx.x * args.columns + c;
+__device__ void join_row8(const NormArgs & args, int64_t c, Columns8 & it) {
+  const ResidualRow residual(args);
+  const int64_t at = own_row(args) * args.columns + c;
   Split8 split;
-  split.high = *reinterpret_cast<const uint4 *>(static_cast<const T *>(args.h_before) + at);
-  split.remainder = *residual.remainder(c);
+  split.high = __ldcs(reinterpret_cast<const uint4 *>(static_cast<const T *>(args.h_before) + at));
+  split.remainder = __ldcs(residual.remainder(c));
   float next[8];
   load8(args.next_before + c, next);
-  load8(static_cast<const T *>(args.y) + at, it.y);
+  load8_once(static_cast<const T *>(args.y) + at, it.y);
   const float rms = *residual.rms();
   join8<T>(split, it.x);
 #pragma unroll
@@ -51,17 +54,17 @@ __device__ void join_row8(const NormArgs & args, int64_t c, Eight & it) {
 
 // x as it is, and y where there is one.
 template <typename T>
-__device__ void load_row8(const NormArgs & args, int64_t c, Eight & it) {
-  const int64_t at = blockIdx.x * args.columns + c;
+__device__ void load_row8(const NormArgs & args, int64_t c, Columns8 & it) {
+  const int64_t at = own_row(args) * args.columns + c;
   load8(args.x + at, it.x);
   if (!args.y) return;
-  load8(static_cast<const T *>(args.y) + at, it.y);
-  const float scale = args.y_row_scale ? args.y_row_scale[blockIdx.x] : 1.f;
+  load8_once(static_cast<const T *>(args.y) + at, it.y);
+  const float scale = args.y_row_scale ? args.y_row_scale[own_row(args)] : 1.f;
 #pragma unroll
   for (int i = 0; i < 8; i++) it.y[i] *= scale;
 }
 
-__device__ void add_row8(const NormArgs & args, int64_t c, float y_inverse, Eight & it) {
+__device__ void add_row8(const NormArgs & args, int64_t c, float y_inverse, Columns8 & it) {
   float post[8] = {1, 1, 1, 1, 1, 1, 1, 1};
   if (args.post) load8(args.post + c, post);
 #pragma unroll
@@ -83,9 +86,9 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
   __shared__ float shared[33];
   constexpr bool kJoins = kBefore == Residual::remainder, kSplits = kAfter == Residual::remainder;
   const int64_t columns = args.columns;
-  const ResidualRow residual(args, blockIdx.x);
+  const ResidualRow residual(args);
   const bool adds = kJoins || args.y;
-  Eight eights[kEights];
+  Columns8 eights[kEights];
   float y_squares = 0, x_squares = 0;
   const auto each = [&](auto work) {
 #pragma unroll
@@ -94,14 +97,14 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
       if (c < columns) work(c, eights[e]);
     }
   };
-  each([&](int64_t c, Eight & it) {
+  each([&](int64_t c, Columns8 & it) {
     kJoins ? join_row8<T>(args, c, it) : load_row8<T>(args, c, it);
     if (adds) y_squares += squares8(it.y);
   });
   if constexpr (kJoins && !kSplits) __syncthreads();  // whole rows lie where others still read remainders
   float y_inverse = 1;
   if (adds && args.post) y_inverse = rsqrtf(block_reduce(y_squares, shared, Add()) / columns + args.epsilon);
-  each([&](int64_t c, Eight & it) {
+  each([&](int64_t c, Columns8 & it) {
     if (adds) {
       add_row8(args, c, y_inverse, it);
       if constexpr (!kSplits) store8(residual.whole + c, it.x);
@@ -111,12 +114,12 @@ __global__ void __launch_bounds__(kMostThreads, kEights == 1 ? 3 : 1) add_norm_k
   const float inverse = rsqrtf(block_reduce(x_squares, shared, Add()) / columns + args.epsilon);
   const bool finite = inverse > 0 && inverse < INFINITY;
   const float scale = inverse * args.h_scale;
-  each([&](int64_t c, Eight & it) {
+  each([&](int64_t c, Columns8 & it) {
     float next[8];
     load8(args.next + c, next);
 #pragma unroll
     for (int i = 0; i < 8; i++) it.x[i] *= scale * next[i];
-    H * h = static_cast<H *>(args.h) + blockIdx.x * columns + c;
+    H * h = static_cast<H *>(args.h) + own_row(args) * columns + c;
     if constexpr (kSplits) {
       split_row8(h, residual.remainder(c), it.x, finite);
     } else {

@@ -146,7 +146,7 @@ TEST("a gated product is the same whichever kernels the trials choose, and apart
   OwnStream stream;
   Products products(stream.get(), Gating::fused);
   const auto run = [&] {
-    check_cuda(cudaMemset(out_at.data(), 0xff, out_at.bytes()), "poisoning an output");
+    poison(out_at);
     products.run_gated(
         {a_at.data(), w_at.data(), wide_at.data(), rows, 2 * columns, depth, 2 * columns, nullptr, nullptr,
          Element::bf16, Element::bf16},
@@ -157,7 +157,7 @@ TEST("a gated product is the same whichever kernels the trials choose, and apart
   };
   // Our own kernel writes nothing there.
   const auto fused = [&] {
-    check_cuda(cudaMemset(wide_at.data(), 0xff, wide_at.bytes()), "poisoning an output");
+    poison(wide_at);
     run();
     return std::isnan(from_device(wide_at, 1, Element::bf16)[0]);
   };

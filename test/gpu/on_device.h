@@ -33,11 +33,15 @@ inline std::vector<float> rounded(std::vector<float> values, Element element) {
   return values;
 }
 
+// Streams of our own do not wait for what was begun without one, and that may go on after its call.
+inline void wait_for_device() { check_cuda(cudaDeviceSynchronize(), "work on the device"); }
+
 template <typename T>
 DeviceBuffer raw_to_device(const std::vector<T> & values) {
   DeviceBuffer buffer(values.size() * sizeof(T) + 64);
   check_cuda(cudaMemcpy(buffer.data(), values.data(), values.size() * sizeof(T), cudaMemcpyHostToDevice),
              "copying to the device");
+  wait_for_device();
   return buffer;
 }
 
@@ -53,9 +57,14 @@ inline DeviceBuffer to_device(const std::vector<float> & values, Element element
 }
 
 // 0xff in every byte is NaN in every element type.
+inline void poison(const DeviceBuffer & buffer) {
+  check_cuda(cudaMemset(buffer.data(), 0xff, buffer.bytes()), "poisoning an output");
+  wait_for_device();
+}
+
 inline DeviceBuffer poisoned(size_t count, Element element) {
   DeviceBuffer buffer(count * static_cast<size_t>(element_bytes(element)) + 64);
-  check_cuda(cudaMemset(buffer.data(), 0xff, buffer.bytes()), "poisoning an output");
+  poison(buffer);
   return buffer;
 }
 

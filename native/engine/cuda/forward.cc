@@ -92,10 +92,14 @@ void Forward::set_norm_scales() {
   }
   const float one = 1;
   one_ = DeviceBuffer(sizeof one);
-  check_cuda(cudaMemcpy(one_.data(), &one, sizeof one, cudaMemcpyHostToDevice), "copying scales to the device");
-  norm_scales_ = DeviceBuffer(scales.size() * sizeof(float));
-  check_cuda(cudaMemcpy(norm_scales_.data(), scales.data(), norm_scales_.bytes(), cudaMemcpyHostToDevice),
+  // On the stream that reads them: it does not wait for others.
+  check_cuda(cudaMemcpyAsync(one_.data(), &one, sizeof one, cudaMemcpyHostToDevice, stream_.get()),
              "copying scales to the device");
+  norm_scales_ = DeviceBuffer(scales.size() * sizeof(float));
+  check_cuda(
+      cudaMemcpyAsync(norm_scales_.data(), scales.data(), norm_scales_.bytes(), cudaMemcpyHostToDevice, stream_.get()),
+      "copying scales to the device");
+  stream_.wait();  // scales goes
 }
 
 void Forward::enqueue(View<DeviceBatch> batches) {
