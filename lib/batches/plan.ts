@@ -25,6 +25,13 @@ const LEAST_FILL = 0.75;
 /** A batch of so few tokens costs a call whatever it holds: there padding is cheaper than another call. */
 const SMALL_BATCH_TOKENS = 512;
 
+/**
+ * Left free, of the budget, or so many tokens of a large one, where rows could not be shared out to two waves of half the budget:
+ * an engine that fills two waves out of a call would begin a third for the last of them.
+ */
+const LEFT_TO_WAVES = 1 / 192;
+const MOST_LEFT_TOKENS = 88;
+
 /** Every row stands in exactly one batch. Throws ERR_CONFIG where one sequence alone exceeds the budget. */
 export function planBatches(lengths: readonly number[], limits: BatchLimits): readonly Batch[] {
   refuseTooLong(
@@ -66,10 +73,30 @@ export function takeBatch<T>(
   limits: BatchLimits,
 ): { readonly batch: readonly T[]; readonly rest: readonly T[] } {
   const lengths = waiting.map(lengthOf);
+  const full = chooseRows(lengths, limits);
+  const left = Math.min(limits.maxBatchTokens * LEFT_TO_WAVES, MOST_LEFT_TOKENS);
+  const isFine = limits.padding === 'counted' || full.size === waiting.length || hasHalves(pick(lengths, full), limits);
+  const chosen = isFine ? full : chooseRows(lengths, { ...limits, maxBatchTokens: limits.maxBatchTokens - left });
+  return { batch: pick(waiting, chosen), rest: waiting.filter((_, i) => !chosen.has(i)) };
+}
+
+function pick<T>(all: readonly T[], chosen: ReadonlySet<number>): readonly T[] {
+  return all.filter((_, i) => chosen.has(i));
+}
+
+/** Indices of the rows that make a batch, the first of them always; where nothing is padded, later ones fill the gap. */
+function chooseRows(lengths: readonly number[], limits: BatchLimits): ReadonlySet<number> {
   const size = batchSize(lengths, limits);
-  const later = limits.padding === 'none' ? gapFilling(lengths, size, limits) : new Set<number>();
-  const isTaken = (index: number): boolean => index < size || later.has(index);
-  return { batch: waiting.filter((_, i) => isTaken(i)), rest: waiting.filter((_, i) => !isTaken(i)) };
+  const first = Array.from({ length: size }, (_, i) => i);
+  return new Set([...first, ...(limits.padding === 'none' ? gapFilling(lengths, size, limits) : [])]);
+}
+
+/** Whether some of the rows make one half of the budget at most, and the others too. A bit of `sums` is a sum that some make. */
+function hasHalves(lengths: readonly number[], { maxBatchTokens }: BatchLimits): boolean {
+  const all = lengths.reduce((sum, length) => sum + length, 0);
+  const half = Math.floor(maxBatchTokens / 2);
+  const sums = lengths.reduce((before, length) => before | (before << BigInt(length)), 1n);
+  return BigInt.asUintN(Math.max(0, 2 * half - all + 1), sums >> BigInt(Math.max(0, all - half))) !== 0n;
 }
 
 /** How many of the first make a batch. */
@@ -87,7 +114,7 @@ function batchSize(lengths: readonly number[], limits: BatchLimits): number {
   return size;
 }
 
-/** Where nothing is padded, which of the rows after the first `size` fill the gap: ever the longest that there is room for. */
+/** Which of the rows after the first `size` join them: ever the longest that there is room for. */
 function gapFilling(lengths: readonly number[], size: number, limits: BatchLimits): ReadonlySet<number> {
   const used = lengths.slice(0, size).reduce((sum, length) => sum + length, 0);
   let room = limits.maxBatchTokens - used;

@@ -149,14 +149,20 @@ def report(name, logits):
 
 exact = transformers_logits()
 buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+exact_norms = {name: parameter.detach().clone() for name, parameter in model.named_parameters() if 'norm' in name}
 print('# logits of f32, first rows', exact[:3].tolist())
 allowed, faults = {}, []
 for dtype in (torch.bfloat16, torch.float16):
     model = model.to(dtype)
     fill()  # each type rounds the f32 weights, not those of the type before
-    for name, buffer in buffers.items():  # frequencies of RoPE, which from_pretrained keeps in f32
+    # As in a checkpoint: frequencies of RoPE are kept in f32, and the w of Gemma's 1 + w lose nothing to the type that they were saved in.
+    for name, buffer in buffers.items():
         owner, _, leaf = name.rpartition('.')
         setattr(model.get_submodule(owner), leaf, buffer)
+    if gemma:
+        for name, parameter in model.named_parameters():
+            if 'norm' in name:
+                parameter.data = exact_norms[name]
     kind = {torch.bfloat16: 'bf16', torch.float16: 'f16'}[dtype]
     for attention in ('eager',) if gemma else ('eager', 'sdpa'):  # SDPA leaves out Gemma's soft-cap
         model.set_attn_implementation(attention)

@@ -1,7 +1,6 @@
 // Every kernel against its CPU twin, over odd sizes and poisoned outputs. Needs a GPU.
 #include <algorithm>
 
-#include "engine/cuda/products.h"
 #include "ggml.h"
 #include "kernels/gated_product.h"
 #include "kernels/rope.h"
@@ -131,51 +130,6 @@ TEST("gated_product gives its twin's values for tiles that rows, columns and dep
 TEST("gated_product gives its twin's values where a block makes several tiles") {
   check_gated_product(Element::f16, 1300, 2192, 208, Activation::gelu_tanh);
   check_gated_product(Element::bf16, 600, 4112, 272, Activation::silu);
-}
-
-TEST("a gated product is the same whichever kernels the trials choose, and apart from the trials") {
-  const int64_t rows = 2100, columns = 256, depth = 192;
-  const std::vector<float> a = rounded(random_normal(rows * depth, 1), Element::bf16),
-                           w = rounded(random_normal(2 * columns * depth, 0.1f), Element::bf16);
-  const DeviceBuffer a_at = to_device(a, Element::bf16), w_at = to_device(w, Element::bf16),
-                     wide_at = poisoned(2 * rows * columns, Element::bf16),
-                     out_at = poisoned(rows * columns, Element::bf16);
-  std::vector<float> expected(rows * columns);
-  gated_product_reference({nullptr, nullptr, nullptr, rows, columns, depth, Activation::silu, Element::bf16}, a.data(),
-                          w.data(), expected.data());
-  OwnStream stream;
-  Products products(stream.get(), Gating::fused);
-  const auto run = [&] {
-    poison(out_at);
-    products.run_gated(
-        {a_at.data(), w_at.data(), wide_at.data(), rows, 2 * columns, depth, 2 * columns, nullptr, nullptr,
-         Element::bf16, Element::bf16},
-        {wide_at.data(), rows, columns, Activation::silu, out_at.data(), nullptr, Element::bf16, Element::bf16});
-    stream.wait();
-    expect_close(from_device(out_at, rows * columns, Element::bf16), expected, 2 * tolerance_of(Element::bf16),
-                 "gated");
-  };
-  // Our own kernel writes nothing there.
-  const auto fused = [&] {
-    poison(wide_at);
-    run();
-    return std::isnan(from_device(wide_at, 1, Element::bf16)[0]);
-  };
-  run();  // times every candidate
-  const bool alone = fused();
-  bool failed = false;
-  try {
-    products.race([] { throw std::runtime_error("a pass that fails"); });
-  } catch (const std::runtime_error &) {
-    failed = true;
-  }
-  expect(failed, "a pass that fails was not heard of");
-  for (int i = 0; i < 8; i++) expect(fused() == alone, "candidates take turns after a race that failed");
-  products.race([&] {
-    for (int i = 0; i < 20; i++) run();
-  });
-  const bool chosen = fused();
-  for (int i = 0; i < 3; i++) expect(fused() == chosen, "candidates take turns after a race");
 }
 
 TEST("quantize_rows keeps values within e4m3's step and a row of zeros at zero") {

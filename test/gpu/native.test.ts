@@ -19,6 +19,7 @@ function missing(program: string): string | false {
 
 for (const [program, sentence] of [
   ['kernels_test', 'every kernel but norms and attention gives the results of its CPU twin'],
+  ['products_test', 'algorithms of a product race, and a race that fails is over'],
   ['norm_test', 'norms give the results of their CPU twin, whatever form x has'],
   ['attention_test', 'attention gives the results of its CPU twin on every path'],
   ['overflow_test', 'what f16 has no range for is computed in bf16, or has no answer'],

@@ -26,8 +26,8 @@ struct BatchLimits {
 // at every kernel's end multiprocessors are idle for a while. Four times as many are slower than twice.
 int32_t batch_tokens(int32_t call_tokens, int32_t max_sequence_tokens, int32_t multiprocessors);
 
-// Whole rows, so shared out that batches but the last are as full as can be: each takes the longest row that waits and those of
-// the others that fill it best. A row longer than the limit goes alone.
+// Whole rows, so shared out that few batches but the last have room: each takes the longest row that waits and, of the longest
+// others (limits.rows in all), those that fill it best. A row longer than the limit goes alone.
 std::vector<RowList> share_rows(View<int32_t> offsets, BatchLimits limits);
 
 struct Packing {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "error.h"
@@ -149,16 +150,15 @@ void Products::race(const std::function<void()> & passes) {
     throw;
   }
   trying_ = false;
-  choose();
+  choose(std::exchange(trials_, {}));
 }
 
-void Products::choose() {
+void Products::choose(const std::vector<std::unique_ptr<Trial>> & trials) {
   std::map<std::pair<Choice *, size_t>, std::vector<float>> times;
-  for (const std::unique_ptr<Trial> & trial : trials_) {
+  for (const std::unique_ptr<Trial> & trial : trials) {
     trial->stop.wait();
     times[{trial->choice, trial->candidate}].push_back(trial->stop.since(trial->start));
   }
-  trials_.clear();
   std::map<Choice *, float> best;
   for (auto & [of, each] : times) {
     std::sort(each.begin(), each.end());

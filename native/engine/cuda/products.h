@@ -65,7 +65,7 @@ class Products {
 
   void run(Call & call);
   Choice find(Call & call);
-  void choose();
+  void choose(const std::vector<std::unique_ptr<Trial>> & trials);
   void compare(Call & call, Choice & choice);
   float time(const std::function<bool()> & launch, int repeats);
   float time_candidate(Call & call, const Choice & choice, size_t candidate);

@@ -79,6 +79,30 @@ test('without padding later rows fill the gap that a long one leaves', () => {
   assert.ok(spare.reduce((sum, tokens) => sum + tokens, 0) < 8 * spare.length, String(spare));
 });
 
+/** Whether some of the lengths make at most one half of the budget, and the others the other. */
+function fitHalves(lengths: readonly number[], budget: number): boolean {
+  let sums = new Set([0]);
+  for (const length of lengths) sums = new Set([...sums, ...[...sums].map((sum) => sum + length)]);
+  const all = lengths.reduce((sum, length) => sum + length, 0);
+  return [...sums].some((sum) => sum <= budget / 2 && all - sum <= budget / 2);
+}
+
+test('without padding a full batch is two halves for an engine, however many lengths are alike', () => {
+  const lmsys = rowLengths(600, 2048);
+  const cut = lmsys.map((length, i) => (i % 5 < 2 ? 2048 : length));
+  for (const [lengths, most] of [
+    [lmsys.map(() => 1024), 0],
+    [lmsys.map(() => 2048), 0],
+    [lmsys, 0],
+    [cut, 0.05],
+  ] as const) {
+    const batches = planBatches(lengths, { maxBatchTokens: 33_792, maxBatchSequences: 512, padding: 'none' });
+    const whole = batches.slice(0, -1).map(({ rows }) => rows.map((row) => lengths[row] ?? 0));
+    const third = whole.filter((rows) => !fitHalves(rows, 33_792));
+    assert.ok(third.length <= most * whole.length, `${third.length} of ${whole.length} batches need a third`);
+  }
+});
+
 test('rows that fill a gap are the longest that there is room for, and no more than a batch may hold', () => {
   const limits = { maxBatchTokens: 1000, maxBatchSequences: 4, padding: 'none' } as const;
   const lengths = [700, 600, 100, 90, 290, 80, 70];
