@@ -71,8 +71,8 @@ async function vocabularyOf(folder: string, { bos, eos }: Dimensions): Promise<V
 }
 
 /**
- * As in trained models, embeddings are of size 1 and each of the 2 x layers sums adds little to the residual stream (GPT-2 draws
- * its weights so): else rounding errors grow from layer to layer, and say more of the draw than of an engine.
+ * As in trained models, embeddings are of size 1 and each of the 2 x layers sums adds little to the residual stream (GPT-2
+ * draws its weights so): else rounding errors grow from layer to layer, and say more of the draw than of an engine.
  */
 async function writeBase(path: string, dimensions: Dimensions, { entries, vocabulary }: Vocabulary): Promise<string> {
   const { hidden, embeddingType, linearType, architecture, layers } = dimensions;

@@ -1,4 +1,4 @@
-/** Tensors of random blocks, with scales that keep activations finite. Each is drawn from its name: the same one in every run. */
+/** Tensors of random blocks, with scales that keep activations finite. Each is drawn from its name: the same in every run. */
 
 import { createCipheriv, createHash } from 'node:crypto';
 import { halfBits } from '../../lib/import/bits';
@@ -21,7 +21,7 @@ export const DRAW = 3;
 
 const BLOCKS_A_CHUNK = 65_536;
 
-/** A quantised tensor, its weights `gain` times as large. No two are alike, nor two rows of one: one in another's place shows. */
+/** A quantised tensor, its weights `gain` times as large. No two are alike, nor two rows: one in another's place shows. */
 export function randomTensor(name: string, type: GgmlType, ne: readonly [number, number], gain = 1): OutputTensor {
   return { name, type, ne, chunks: () => randomBlocks(name, { type, gain, bytes: tensorBytes({ type, ne }) }) };
 }

@@ -26,8 +26,8 @@ const LEAST_FILL = 0.75;
 const SMALL_BATCH_TOKENS = 512;
 
 /**
- * Left free, of the budget, or so many tokens of a large one, where rows could not be shared out to two waves of half the budget:
- * an engine that fills two waves out of a call would begin a third for the last of them.
+ * Left free, of the budget, or so many tokens of a large one, where rows could not be shared out to two waves of half the
+ * budget: an engine that fills two waves out of a call would begin a third for the last of them.
  */
 const LEFT_TO_WAVES = 1 / 192;
 const MOST_LEFT_TOKENS = 88;
@@ -91,7 +91,7 @@ function chooseRows(lengths: readonly number[], limits: BatchLimits): ReadonlySe
   return new Set([...first, ...(limits.padding === 'none' ? gapFilling(lengths, size, limits) : [])]);
 }
 
-/** Whether some of the rows make one half of the budget at most, and the others too. A bit of `sums` is a sum that some make. */
+/** Whether some of the rows make half of the budget at most, and the others too. A bit of `sums` is a sum that some make. */
 function hasHalves(lengths: readonly number[], { maxBatchTokens }: BatchLimits): boolean {
   const all = lengths.reduce((sum, length) => sum + length, 0);
   const half = Math.floor(maxBatchTokens / 2);

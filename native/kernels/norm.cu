@@ -7,7 +7,8 @@ namespace {
 
 constexpr int kMostThreads = 512;
 
-// This block's row. From the last on: the product before ended there, so that its y is still in L2, and the next begins at the first.
+// This block's row. From the last on: the product before ended there, so that its y is still in L2, and the next begins at
+// the first.
 __device__ int64_t own_row(const NormArgs & args) { return args.rows - 1 - blockIdx.x; }
 
 // A row of the residual stream in either form.

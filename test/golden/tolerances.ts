@@ -10,8 +10,8 @@ export const TOLERANCES = {
   /** 16-bit products on a GPU, of the same weights. */
   sixteenBit: 5e-3,
   /**
-   * Full-size synthetic models against libllama in f32: of all logits, relative to them, and the largest |Δp|. At most twice what an
-   * H200 gave, or what transformers itself is off in that type (test/gpu/full_size.py) where that is less.
+   * Full-size synthetic models against libllama in f32: of all logits, relative to them, and the largest |Δp|. At most twice
+   * what an H200 gave, or what transformers itself is off in that type (test/gpu/full_size.py) where that is less.
    */
   fullSize: {
     mean: 2.5e-3, // of |Δp|, whichever the type

@@ -244,7 +244,7 @@ TEST("a packing covers every token once, stays inside its bound and puts the lon
   }
 }
 
-// (multiprocessors, tokens of a call, tokens of its batches) for rows of at most 2048, for lib/model/cuda-memory.ts to be held to.
+// (multiprocessors, tokens of a call, tokens of its batches) for rows of at most 2048: lib/model/cuda-memory.ts is held to it.
 void print_batch_tokens() {
   for (int32_t multiprocessors = 2; multiprocessors <= 192; multiprocessors += 2) {
     for (int32_t call = 2048; call <= 131072; call += 1024)

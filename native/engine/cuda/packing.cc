@@ -6,8 +6,6 @@
 
 namespace pairscore {
 
-constexpr int32_t kTaken = -1;  // for a row's number
-
 static_assert(sizeof(AttentionTile) == 4 * sizeof(int32_t), "tiles travel as int32s");
 
 int32_t batch_tokens(int32_t call_tokens, int32_t max_sequence_tokens, int32_t multiprocessors) {
@@ -18,7 +16,9 @@ int32_t batch_tokens(int32_t call_tokens, int32_t max_sequence_tokens, int32_t m
 
 namespace {
 
-// Which sums the first few of some lengths make, up to a limit: a bit a sum, and a set of bits for each number of lengths.
+constexpr int32_t kTaken = -1;  // for a row's number
+
+// Which sums the first few of some lengths make, up to a limit: a bit a sum, a set of bits for each number of lengths.
 class SubsetSums {
  public:
   SubsetSums(const std::vector<int32_t> & lengths, int32_t limit)

@@ -21,13 +21,13 @@ struct BatchLimits {
   int32_t rows;
 };
 
-// Tokens of a batch, where calls have at most call_tokens and rows at most max_sequence_tokens: as many as let tiles of 128 x 256
-// fill all multiprocessors for every width that is a multiple of 512, or twice as many where a call holds two such batches, since
-// at every kernel's end multiprocessors are idle for a while. Four times as many are slower than twice.
+// Tokens of a batch, where calls have at most call_tokens and rows at most max_sequence_tokens: as many as let tiles of
+// 128 x 256 fill all multiprocessors for every width that is a multiple of 512, or twice as many where a call holds two such
+// batches, since at every kernel's end multiprocessors are idle for a while. Four times as many are slower than twice.
 int32_t batch_tokens(int32_t call_tokens, int32_t max_sequence_tokens, int32_t multiprocessors);
 
-// Whole rows, so shared out that few batches but the last have room: each takes the longest row that waits and, of the longest
-// others (limits.rows in all), those that fill it best. A row longer than the limit goes alone.
+// Whole rows, so shared out that few batches but the last have room: each takes the longest row that waits and, of the
+// longest others (limits.rows in all), those that fill it best. A row longer than the limit goes alone.
 std::vector<RowList> share_rows(View<int32_t> offsets, BatchLimits limits);
 
 struct Packing {
